@@ -1,0 +1,184 @@
+// Package channels is the contract between Waggle and the messengers: what a kind of channel tells about itself, how it
+// receives and how it sends. Every kind lives in a folder of its own below this one and is registered by one line in app.
+package channels
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Receive says how messages of a channel reach Waggle.
+type Receive string
+
+// The two ways to receive. Webhook needs a public URL of this installation.
+const (
+	Webhook Receive = "webhook"
+	Polling Receive = "polling"
+)
+
+// Field is one value an administrator enters for a channel. It is the one source for validation, masking and the form.
+type Field struct {
+	Name     string // key in the channel's fields, spelled as the product documents print it
+	Label    string // caption of the form
+	Required bool
+	Secret   bool   // stored encrypted, never shown again
+	URL      bool   // must be an absolute http(s) URL
+	Pattern  string // optional RE2 the value must match
+	Default  string // what the form is prefilled with; "{public_url}" and "{crm_url}" stand for the installation's and the CRM's address
+	Help     string
+}
+
+// Capabilities says what a kind can carry.
+type Capabilities struct {
+	TextLimit     int  // longest text of one send, in UTF-16 code units
+	CaptionLimit  int  // longest caption of a file, in UTF-16 code units; 0: files carry no caption
+	Attachments   bool // agents may send files
+	Edits         bool // the customer's edits are reported
+	Receipts      bool // delivery is reported later; without it an accepted send counts as delivered
+	StartDialogue bool // an agent may write first
+}
+
+// Description is what a kind tells about itself (GET /channel-kinds).
+type Description struct {
+	Kind         string
+	Name         string
+	Help         string
+	Fields       []Field
+	Receive      []Receive // the first one is the default
+	Capabilities Capabilities
+	AdminsOnly   bool // only administrators, not chat administrators, may set it up (S2.7)
+}
+
+// Channel is one connected account as an adapter sees it.
+type Channel struct {
+	ID         uuid.UUID
+	AccountID  string            // the account's own id on the messenger; empty until verified
+	Fields     map[string]string // all fields, secrets in clear
+	Receive    Receive
+	HookURL    string // the full public address of this channel's webhook; empty without a public URL
+	HookSecret string // made by Waggle for this channel, [A-Za-z0-9_-]{43}
+}
+
+// Account is the messenger's account behind a channel's credentials.
+type Account struct {
+	ID   string // unique in the kind: bot id, page id, webhook URL
+	Name string // what people know it by: "@shop_bot"
+}
+
+// ConnectOptions are an administrator's choices when a channel is switched on.
+type ConnectOptions struct {
+	TakeOver    bool // replace a webhook that points at somebody else (S3.47)
+	DropPending bool // drop what the messenger kept while the channel was disconnected (S2.27, b39)
+}
+
+// Adapter is one kind of channel. Its methods are safe for concurrent use and keep every call to the outside inside ctx's
+// deadline. Errors of Verify, Connect, Disconnect, Send and Poll are *Error.
+type Adapter interface {
+	Describe() Description
+	// Verify asks the messenger whose credentials these are. It changes nothing there.
+	Verify(ctx context.Context, ch Channel) (Account, error)
+	// Connect starts receiving on the messenger's side. Repeating it is harmless.
+	Connect(ctx context.Context, ch Channel, o ConnectOptions) error
+	// Disconnect stops receiving on the messenger's side.
+	Disconnect(ctx context.Context, ch Channel) error
+	// Webhook authenticates and then parses one request. ErrUnauthorized and ErrMalformed are its only errors.
+	Webhook(ctx context.Context, ch Channel, r Request) (Delivery, error)
+	// Send sends one part once and never repeats it by itself.
+	Send(ctx context.Context, ch Channel, p Part) (Sent, error)
+}
+
+// Poller is an adapter that can fetch messages where no webhook can be had.
+type Poller interface {
+	// Poll waits a bounded while for what came after offset ("" at first). Calling it with the returned offset confirms
+	// what was delivered, so it is called only after the delivery is committed.
+	Poll(ctx context.Context, ch Channel, offset string) (d Delivery, next string, err error)
+}
+
+// FileOpener is an adapter whose attachments can be fetched from the messenger.
+type FileOpener interface {
+	// OpenFile streams the file behind an attachment's Ref. The caller closes it.
+	OpenFile(ctx context.Context, ch Channel, ref string) (File, error)
+}
+
+// File is an open attachment.
+type File struct {
+	io.ReadCloser
+	Size int64 // bytes; -1 when unknown
+}
+
+// Request is a webhook call, copied out of the web server's buffers.
+type Request struct {
+	Method string
+	Header func(name string) string
+	Query  func(name string) string
+	Body   []byte
+}
+
+// Delivery is what one webhook call or poll brought.
+type Delivery struct {
+	Events  []Event
+	Ignored map[string]int // updates Waggle has no use for, counted by kind ("group", "inline_query")
+	// Answer is the body of the 2xx reply where the messenger expects one; nil means an empty JSON object.
+	Answer []byte
+}
+
+// EventKind says what an Event reports.
+type EventKind string
+
+// The kinds of Event.
+const (
+	Message EventKind = "message"
+	Edit    EventKind = "edit"
+)
+
+// Event is one thing a customer did.
+type Event struct {
+	Kind EventKind
+	// Key makes a repeat recognisable: unique inside the channel's account, the same for each repetition of one event.
+	Key string
+	// MessageKey, of an Edit only, is the Key its message had: an edit of a message Waggle never got becomes that message.
+	MessageKey  string
+	User        User
+	MessageID   string // the message's id on the messenger, unique with the user inside the account; an edit names the message it changes
+	ReplyTo     string // MessageID this one answers, if any
+	Text        string
+	Attachments []Attachment
+	At          time.Time // the messenger's time, for display only
+}
+
+// User is the customer as the messenger knows him.
+type User struct {
+	ID       string
+	Name     string
+	Username string
+	Language string
+	// Phone and Email are set only where the kind vouches that they are the user's own (Telegram's shared own contact, a
+	// company's own messenger): only such values may link a contact of the CRM.
+	Phone string
+	Email string
+}
+
+// Attachment is a file a message carries. Ref is what OpenFile needs; it never leaves Waggle.
+type Attachment struct {
+	Kind string `json:"kind"` // photo, document, voice, video, audio, sticker, location, contact
+	Name string `json:"name"`
+	MIME string `json:"mime,omitempty"`
+	Size int64  `json:"size,omitempty"` // bytes; 0 when unknown
+	Ref  string `json:"ref,omitempty"`
+}
+
+// Part is one send of an agent's message; a long text is several parts.
+type Part struct {
+	Key     string // our id of this part, the same in each attempt
+	UserID  string // the customer's id on the messenger
+	Text    string
+	ReplyTo string // MessageID of the message this part answers; only the first part carries it
+}
+
+// Sent is the messenger's word that it took a part.
+type Sent struct {
+	MessageID string
+}

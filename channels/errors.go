@@ -1,0 +1,60 @@
+package channels
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The errors of Adapter.Webhook. ErrUnauthorized is answered 401 and nothing is kept; ErrMalformed is answered 400.
+var (
+	ErrUnauthorized = errors.New("the request does not prove that it comes from the messenger")
+	ErrMalformed    = errors.New("the request's body is not one the messenger sends")
+)
+
+// Outcome is what a failed call to a messenger means for what was tried.
+type Outcome string
+
+// The outcomes of a failed call. What follows each is decided in one place, jobs.
+const (
+	// RetryAt: certainly not done; try again at Error.At. A limit applies to the whole channel.
+	RetryAt Outcome = "retry_at"
+	// Permanent: this message failed for good; others may work.
+	Permanent Outcome = "permanent"
+	// Broken: the channel cannot send until the administrator acts. It keeps receiving.
+	Broken Outcome = "broken"
+	// Unknown: it may or may not have been done. It is never silently repeated.
+	Unknown Outcome = "unknown"
+	// Refused: the messenger does not accept these credentials or settings (Verify, Connect).
+	Refused Outcome = "refused"
+	// Foreign: the account already reports to somebody else (Connect without TakeOver).
+	Foreign Outcome = "foreign"
+)
+
+// Error is a failed call to a messenger. Reason is a sentence for people, without secrets and message texts.
+type Error struct {
+	Outcome      Outcome
+	At           time.Time // RetryAt only; zero means soon, as the caller thinks fit
+	WholeChannel bool      // RetryAt only: the limit holds for the whole channel, not for this chat alone
+	Field        string    // Refused only: the field at fault, if one is
+	Reason       string
+	Err          error // the cause, already free of secrets; may be nil
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("%s: %s", e.Outcome, e.Reason)
+	}
+	return fmt.Sprintf("%s: %s: %v", e.Outcome, e.Reason, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// AsError returns err as an *Error. An error of any other type has an unknown outcome: nothing is known about it.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Outcome: Unknown, Reason: "the messenger's answer could not be understood", Err: err}
+}

@@ -1,0 +1,24 @@
+// Package jobs holds what happens in the background and what a webhook sets going: taking messages in, routing, delivering,
+// pushing to the CRM, SaveAfkChats, CloseOldChats and Synchronize. When it happens is worker's business.
+package jobs
+
+import (
+	"log/slog"
+
+	"waggle/channels"
+	"waggle/crm"
+	"waggle/store"
+)
+
+// Jobs does the work. Every method may be called at any time, by any number of processes at once: what must be done is a
+// fact in SQL, and who does it is decided there.
+type Jobs struct {
+	Store     *store.Store
+	Channels  channels.Registry
+	CRMs      crm.Registry
+	Hints     Hints
+	Metrics   *Metrics
+	Log       *slog.Logger
+	PublicURL string // our own public address; attachments in the CRM link to it
+	Owner     string // this process, in leases
+}

@@ -1,0 +1,392 @@
+-- One schema for PostgreSQL and SQLite. Times are bigint microseconds since 1970 UTC, so that both databases compare and
+-- add them alike; SQLite takes the PostgreSQL type names as they are. Every table carries the environment's id.
+-- Hot tables (identities, contacts, chats, timeline, parts) have no foreign keys: a check per row costs more than it guards,
+-- as nothing deletes their parents.
+
+CREATE TABLE clock (
+  id           int PRIMARY KEY CHECK (id = 1),
+  offset_us    bigint NOT NULL DEFAULT 0, -- moved by the movable clock only
+  heartbeat_at bigint NOT NULL DEFAULT 0, -- unmoved: when a worker was last alive
+  resumed_at   bigint NOT NULL DEFAULT 0  -- business time: when service was last resumed after an outage
+);
+INSERT INTO clock (id) VALUES (1);
+
+CREATE TABLE leaders (
+  name     text PRIMARY KEY,
+  owner    text NOT NULL,
+  until_at bigint NOT NULL
+);
+
+CREATE TABLE environments (
+  id                uuid PRIMARY KEY,
+  created_at        bigint NOT NULL,
+  crm_kind          text NOT NULL DEFAULT 'creatio',
+  crm_url           text UNIQUE,                  -- normalised root of the CRM's site, without /0
+  crm_prefix        text NOT NULL DEFAULT '?',    -- '/0', '' or '?': not yet known
+  public_url        text NOT NULL DEFAULT '',     -- ours, for this environment; empty: the installation's
+  auth              text NOT NULL DEFAULT '',     -- '', api_key, login, oauth
+  login             text NOT NULL DEFAULT '',
+  identity_url      text NOT NULL DEFAULT '',
+  client_id         text NOT NULL DEFAULT '',
+  secrets           bytea,                        -- encrypted JSON: password, api_key, client_secret
+  api_key_hash      bytea UNIQUE,
+  api_key_hint      text NOT NULL DEFAULT '',
+  old_api_key_hash  bytea UNIQUE,                 -- overlap while a new key is rolled out
+  old_api_key_until bigint,
+  wizard_step       int NOT NULL DEFAULT 1,
+  wizard_revision   int NOT NULL DEFAULT 1,
+  configured_at     bigint,
+  close_on          boolean NOT NULL DEFAULT false,
+  close_minutes     int,
+  transfer_on       boolean NOT NULL DEFAULT false,
+  transfer_minutes  int,
+  chats_enabled     boolean NOT NULL DEFAULT false,
+  chats_enabled_at  bigint,                       -- clocks count from here (b24)
+  display           text NOT NULL DEFAULT 'popup',
+  simultaneous_chats      int,                    -- set here; NULL: the CRM's value, else 2
+  accept_timeout_minutes  int,                    -- set here; NULL: the CRM's value, else 5
+  crm_settings      jsonb,                        -- the CRM's values by its codes, as last read
+  crm_settings_at   bigint,
+  crm_version       text NOT NULL DEFAULT '',
+  crm_state         text NOT NULL DEFAULT 'unchecked', -- unchecked, ok, unavailable, refused
+  crm_error         text NOT NULL DEFAULT '',
+  crm_since         bigint,                       -- unmoved: since when crm_state holds
+  crm_failures      int NOT NULL DEFAULT 0,
+  crm_retry_at      bigint,                       -- unmoved: no push before; one probe then
+  sync_needed       boolean NOT NULL DEFAULT false
+);
+
+CREATE TABLE secret_keys (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL REFERENCES environments (id),
+  hash           bytea NOT NULL UNIQUE,
+  hint           text NOT NULL,
+  source         text NOT NULL,                   -- operator, request
+  company        text NOT NULL DEFAULT '',
+  phone          text NOT NULL DEFAULT '',
+  email          text NOT NULL DEFAULT '',        -- lower case
+  issued_at      bigint NOT NULL,
+  expires_at     bigint,
+  revoked_at     bigint
+);
+CREATE UNIQUE INDEX secret_keys_email ON secret_keys (email) WHERE source = 'request';
+CREATE INDEX secret_keys_environment ON secret_keys (environment_id);
+
+CREATE TABLE sessions (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL REFERENCES environments (id),
+  hash           bytea NOT NULL UNIQUE,
+  role           text NOT NULL,                   -- administrator, chat_administrator, agent
+  agent_id       uuid,
+  crm_user_id    text NOT NULL DEFAULT '',
+  issued_at      bigint NOT NULL,
+  expires_at     bigint NOT NULL,
+  revoked_at     bigint
+);
+
+CREATE TABLE idempotency_keys (
+  environment_id uuid NOT NULL,
+  operation      text NOT NULL,
+  key            text NOT NULL,
+  request_hash   bytea NOT NULL,
+  status         int NOT NULL,
+  answer         bytea NOT NULL,
+  created_at     bigint NOT NULL,
+  PRIMARY KEY (environment_id, operation, key)
+);
+
+CREATE TABLE processes (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL REFERENCES environments (id),
+  name           text NOT NULL,                   -- BeesenderSaveAfkChats, BeesenderCloseOldChats
+  state          text NOT NULL,                   -- running, canceled
+  revision       int NOT NULL DEFAULT 0,          -- of the wizard that started it; 0: the left panel
+  started_at     bigint NOT NULL,
+  canceled_at    bigint,
+  last_run_at    bigint,
+  next_run_at    bigint,
+  runs           bigint NOT NULL DEFAULT 0,
+  affected       bigint NOT NULL DEFAULT 0,
+  last_error     text NOT NULL DEFAULT ''
+);
+CREATE INDEX processes_running ON processes (environment_id, name) WHERE state = 'running';
+
+CREATE TABLE jobs (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL REFERENCES environments (id),
+  kind           text NOT NULL,                   -- synchronize
+  state          text NOT NULL,                   -- pending, running, done, failed, canceled
+  phase          text NOT NULL DEFAULT '',
+  position       text NOT NULL DEFAULT '',        -- where a crashed run goes on
+  done           bigint NOT NULL DEFAULT 0,
+  total          bigint NOT NULL DEFAULT 0,
+  failed         bigint NOT NULL DEFAULT 0,
+  error          text NOT NULL DEFAULT '',
+  created_at     bigint NOT NULL,
+  started_at     bigint,
+  finished_at    bigint,
+  owner          text NOT NULL DEFAULT '',
+  until_at       bigint,                          -- unmoved: lease of the worker that runs it
+  fence          bigint NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX jobs_one_at_a_time ON jobs (environment_id, kind) WHERE state IN ('pending', 'running');
+
+CREATE TABLE queues (
+  id              uuid PRIMARY KEY,
+  environment_id  uuid NOT NULL REFERENCES environments (id),
+  name            text NOT NULL,
+  rule            text NOT NULL,                  -- to_all_agents, to_an_available_agent
+  timeout_minutes int,
+  created_at      bigint NOT NULL,
+  deleted_at      bigint
+);
+CREATE INDEX queues_environment ON queues (environment_id);
+
+CREATE TABLE agent_groups (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL REFERENCES environments (id),
+  name           text NOT NULL,
+  position       int NOT NULL DEFAULT 0,          -- the queue position of its members; lower takes first
+  created_at     bigint NOT NULL
+);
+CREATE INDEX agent_groups_environment ON agent_groups (environment_id);
+
+CREATE TABLE agents (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL REFERENCES environments (id),
+  crm_user_id    text,
+  name           text NOT NULL,
+  nickname       text NOT NULL DEFAULT '',
+  enabled        boolean NOT NULL DEFAULT true,   -- the administrator's card
+  status         text NOT NULL DEFAULT 'offline', -- active, inactive, offline
+  status_at      bigint NOT NULL DEFAULT 0,
+  heartbeat_at   bigint,                          -- unmoved
+  max_load       int,
+  group_id       uuid REFERENCES agent_groups (id),
+  last_taken_at  bigint,                          -- when he last took a chat
+  created_at     bigint NOT NULL,
+  deleted_at     bigint
+);
+CREATE UNIQUE INDEX agents_crm_user ON agents (environment_id, crm_user_id) WHERE crm_user_id IS NOT NULL;
+
+CREATE TABLE channels (
+  id              uuid PRIMARY KEY,
+  environment_id  uuid NOT NULL REFERENCES environments (id),
+  kind            text NOT NULL,
+  name            text NOT NULL,
+  state           text NOT NULL,                  -- inactive, active, disconnected
+  account_id      text,                           -- the account's own id on the messenger
+  account_name    text NOT NULL DEFAULT '',
+  queue_id        uuid REFERENCES queues (id),
+  weight          int NOT NULL DEFAULT 1,
+  url             text NOT NULL DEFAULT '',
+  receive         text NOT NULL,                  -- webhook, polling
+  fields          jsonb NOT NULL,                 -- plain fields
+  secrets         bytea,                          -- encrypted JSON: secret fields and the hook secret
+  created_at      bigint NOT NULL,
+  version         bigint NOT NULL DEFAULT 1,      -- moves with each change of state or credentials
+  receiving_ok    boolean NOT NULL DEFAULT false,
+  receiving_since bigint,
+  receiving_why   text NOT NULL DEFAULT '',
+  sending_ok      boolean NOT NULL DEFAULT false,
+  sending_since   bigint,
+  sending_why     text NOT NULL DEFAULT '',
+  send_retry_at   bigint,                         -- unmoved: a limit of the whole channel
+  last_inbound_at bigint,
+  dropped         bigint NOT NULL DEFAULT 0,      -- while not active
+  ignored         bigint NOT NULL DEFAULT 0,      -- of no use to Waggle
+  poll_offset     text NOT NULL DEFAULT '',
+  poll_owner      text NOT NULL DEFAULT '',
+  poll_until      bigint,                         -- unmoved: lease of the polling worker
+  crm_pushed      text NOT NULL DEFAULT ''        -- fingerprint of what the CRM has
+);
+-- One account in one channel of the whole installation (S2.9, b43), also while it is disconnected.
+CREATE UNIQUE INDEX channels_account ON channels (kind, account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX channels_environment ON channels (environment_id);
+
+CREATE TABLE queue_agents (
+  queue_id       uuid NOT NULL REFERENCES queues (id) ON DELETE CASCADE,
+  agent_id       uuid NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
+  environment_id uuid NOT NULL,
+  PRIMARY KEY (queue_id, agent_id)
+);
+CREATE INDEX queue_agents_agent ON queue_agents (agent_id);
+
+CREATE TABLE agent_channels (
+  agent_id       uuid NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
+  channel_id     uuid NOT NULL REFERENCES channels (id) ON DELETE CASCADE,
+  environment_id uuid NOT NULL,
+  PRIMARY KEY (agent_id, channel_id)
+);
+CREATE INDEX agent_channels_channel ON agent_channels (channel_id);
+
+CREATE TABLE contacts (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL,
+  name           text NOT NULL,
+  phone          text NOT NULL DEFAULT '',        -- normalised, vouched for
+  email          text NOT NULL DEFAULT '',        -- normalised, vouched for
+  created_at     bigint NOT NULL,
+  crm_ref        uuid,                            -- the CRM contact's id once it is known
+  crm_own        boolean NOT NULL DEFAULT false,  -- made by Waggle
+  crm_candidates jsonb,                           -- CRM contacts that fit equally well: a suggestion
+  crm_pushed     text NOT NULL DEFAULT '',        -- fingerprint of what the CRM has
+  crm_error      text NOT NULL DEFAULT ''
+);
+CREATE INDEX contacts_environment ON contacts (environment_id, id);
+
+CREATE TABLE identities (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL,
+  channel_id     uuid NOT NULL,
+  external_id    text NOT NULL,
+  contact_id     uuid NOT NULL,
+  name           text NOT NULL DEFAULT '',
+  username       text NOT NULL DEFAULT '',
+  language       text NOT NULL DEFAULT '',
+  created_at     bigint NOT NULL,
+  crm_pushed     text NOT NULL DEFAULT '',
+  crm_error      text NOT NULL DEFAULT '',
+  UNIQUE (channel_id, external_id)
+);
+CREATE INDEX identities_contact ON identities (contact_id);
+
+CREATE TABLE chats (
+  id                 uuid PRIMARY KEY,
+  environment_id     uuid NOT NULL,
+  number             bigint NOT NULL,
+  channel_id         uuid NOT NULL,
+  queue_id           uuid,
+  identity_id        uuid NOT NULL,
+  contact_id         uuid NOT NULL,
+  weight             int NOT NULL,
+  opened_at          bigint NOT NULL,
+  held_reason        text,                        -- stored, but shown and routed only once released: key_expired
+  agent_id           uuid,
+  assigned_at        bigint,
+  accepted_at        bigint,
+  assignment_version bigint NOT NULL DEFAULT 0,
+  on_hold            boolean NOT NULL DEFAULT false,
+  closed_at          bigint,
+  close_reason       text NOT NULL DEFAULT '',
+  closed_by          uuid,                        -- the agent; NULL: nobody or a process
+  reopened           int NOT NULL DEFAULT 0,
+  -- facts the rules read; they change with the timeline, in the same transaction
+  last_seq           bigint NOT NULL DEFAULT 0,
+  last_direction     text NOT NULL DEFAULT '',    -- in, out: of the last message (b9)
+  last_message_at    bigint,
+  unanswered_since   bigint,                      -- first client message since our last reply
+  answered_from      bigint,                      -- what unanswered_since was before the last reply; it returns if that fails
+  first_reply_at     bigint,
+  closing_since      bigint,                      -- the last message is ours: when it was delivered
+  agent_due_since    bigint,                      -- unanswered, with an agent, not on hold: max(unanswered_since, assigned_at)
+  look_at            bigint NOT NULL DEFAULT 0,   -- nobody could take it: next look
+  transfer_why       text NOT NULL DEFAULT '',    -- why the last look moved it or left it
+  -- lane to the CRM
+  crm_seq            bigint NOT NULL DEFAULT 0,   -- everything up to here is proven or refused
+  crm_version        bigint NOT NULL DEFAULT 1,   -- moves with every change the CRM should see
+  crm_due_at         bigint,                      -- unmoved; NULL: nothing to do
+  crm_owner          text NOT NULL DEFAULT '',
+  crm_until          bigint,
+  crm_fence          bigint NOT NULL DEFAULT 0,
+  crm_failures       int NOT NULL DEFAULT 0,
+  crm_error          text NOT NULL DEFAULT '',
+  crm_pushed         text NOT NULL DEFAULT '',    -- fingerprint of the chat record the CRM has
+  -- lane to the messenger
+  out_seq            bigint NOT NULL DEFAULT 0,   -- every outgoing message up to here is settled
+  out_version        bigint NOT NULL DEFAULT 1,
+  out_due_at         bigint,                      -- unmoved; 9223372036854775807: waits for the channel
+  out_owner          text NOT NULL DEFAULT '',
+  out_until          bigint,
+  out_fence          bigint NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX chats_one_open ON chats (identity_id) WHERE closed_at IS NULL;
+CREATE INDEX chats_list ON chats (environment_id, id);
+CREATE INDEX chats_contact ON chats (contact_id);
+CREATE INDEX chats_channel ON chats (channel_id);
+CREATE INDEX chats_agent ON chats (agent_id) WHERE closed_at IS NULL AND agent_id IS NOT NULL;
+CREATE INDEX chats_waiting ON chats (environment_id, look_at, opened_at) WHERE closed_at IS NULL AND agent_id IS NULL AND held_reason IS NULL;
+CREATE INDEX chats_held ON chats (environment_id) WHERE held_reason IS NOT NULL;
+CREATE INDEX chats_accepting ON chats (environment_id, assigned_at) WHERE closed_at IS NULL AND accepted_at IS NULL AND assigned_at IS NOT NULL;
+CREATE INDEX chats_agent_due ON chats (environment_id, agent_due_since) WHERE agent_due_since IS NOT NULL;
+CREATE INDEX chats_closing ON chats (environment_id, queue_id, closing_since) WHERE closing_since IS NOT NULL;
+CREATE INDEX chats_month ON chats (last_message_at) WHERE closed_at IS NULL AND (agent_id IS NULL OR on_hold);
+CREATE INDEX chats_crm_due ON chats (environment_id, crm_due_at) WHERE crm_due_at IS NOT NULL;
+CREATE INDEX chats_out_due ON chats (out_due_at) WHERE out_due_at IS NOT NULL;
+CREATE INDEX chats_out_waiting ON chats (channel_id, out_due_at) WHERE out_due_at IS NOT NULL;
+
+-- Agents already tried for the present unanswered message; cleared when a reply is accepted.
+CREATE TABLE chat_tries (
+  chat_id        uuid NOT NULL,
+  agent_id       uuid NOT NULL,
+  environment_id uuid NOT NULL,
+  PRIMARY KEY (chat_id, agent_id)
+);
+
+CREATE TABLE timeline (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL,
+  chat_id        uuid NOT NULL,
+  seq            bigint NOT NULL,
+  kind           text NOT NULL,                   -- message, edit, delete, status, opened, assigned, held, closed
+  at             bigint NOT NULL,
+  direction      text NOT NULL DEFAULT '',        -- of a message: in, out
+  author         text NOT NULL DEFAULT '',        -- client, agent, bot, system
+  agent_id       uuid,
+  text           text NOT NULL DEFAULT '',
+  target_id      uuid,                            -- the message an edit changes
+  reply_to       uuid,                            -- the message a message answers
+  attachments    jsonb,
+  data           jsonb,                           -- what the other kinds tell
+  state          text NOT NULL DEFAULT '',        -- of a message: received, accepted, sending, sent, delivered, read, failed, unknown
+  error          text NOT NULL DEFAULT '',
+  channel_id     uuid,
+  account_id     text,
+  event_key      text,
+  external_id    text,                            -- the message's id on the messenger
+  provider_at    bigint,
+  crm_error      text NOT NULL DEFAULT '',        -- refused by the CRM; a visible placeholder, can be redriven
+  UNIQUE (chat_id, seq)
+);
+-- What decides a repeat.
+CREATE UNIQUE INDEX timeline_event ON timeline (channel_id, account_id, event_key) WHERE event_key IS NOT NULL;
+CREATE INDEX timeline_external ON timeline (chat_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX timeline_target ON timeline (target_id) WHERE target_id IS NOT NULL;
+CREATE INDEX timeline_refused ON timeline (environment_id, id) WHERE crm_error <> '';
+
+CREATE TABLE parts (
+  id             uuid PRIMARY KEY,                -- the part's key towards the messenger
+  environment_id uuid NOT NULL,
+  chat_id        uuid NOT NULL,
+  message_id     uuid NOT NULL,
+  n              int NOT NULL,
+  text           text NOT NULL,
+  reply_to       text NOT NULL DEFAULT '',        -- messenger's id of the message it answers
+  state          text NOT NULL,                   -- planned, sending, sent, failed, unknown
+  attempts       int NOT NULL DEFAULT 0,
+  attempted_at   bigint,
+  external_id    text,
+  error          text NOT NULL DEFAULT '',
+  UNIQUE (message_id, n)
+);
+CREATE INDEX parts_external ON parts (chat_id, external_id) WHERE external_id IS NOT NULL;
+
+-- Incoming items the store refused for their data: kept raw, visible, to be tried again.
+CREATE TABLE parked (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL,
+  channel_id     uuid NOT NULL,
+  event_key      text NOT NULL,
+  raw            jsonb NOT NULL,
+  error          text NOT NULL,
+  at             bigint NOT NULL,
+  UNIQUE (channel_id, event_key)
+);
+CREATE INDEX parked_environment ON parked (environment_id, id);
+
+-- Where SQLite counts chats; PostgreSQL uses a sequence.
+CREATE TABLE counters (
+  name  text PRIMARY KEY,
+  value bigint NOT NULL
+);
+INSERT INTO counters (name, value) VALUES ('chat_number', 0);

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/driver/pgdriver"
+)
+
+// dialect holds what PostgreSQL and SQLite say differently.
+type dialect interface {
+	// now is the database's own clock in microseconds, as an expression.
+	now() bun.Safe
+	// forUpdate locks the rows a query reads until the transaction ends.
+	forUpdate(q *bun.SelectQuery) *bun.SelectQuery
+	// skipLocked locks the rows a query reads and leaves out those that others have locked.
+	skipLocked(q *bun.SelectQuery) *bun.SelectQuery
+	// deadlock reports whether the transaction was chosen as a deadlock's victim and may simply be run again.
+	deadlock(err error) bool
+	// duplicate reports whether a UNIQUE constraint or index refused a row.
+	duplicate(err error) bool
+	// badData reports whether a row was refused for what it contains, so that trying again cannot help.
+	badData(err error) bool
+}
+
+type postgres struct{}
+
+func (postgres) now() bun.Safe { return "(extract(epoch from clock_timestamp()) * 1000000)::bigint" }
+
+func (postgres) forUpdate(q *bun.SelectQuery) *bun.SelectQuery { return q.For("UPDATE") }
+
+func (postgres) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q.For("UPDATE SKIP LOCKED") }
+
+func (postgres) deadlock(err error) bool {
+	c := sqlState(err)
+	return c == "40P01" || c == "40001"
+}
+
+func (postgres) duplicate(err error) bool { return sqlState(err) == "23505" }
+
+// badData covers class 22 (data exception), 23 (integrity constraint) and 54 (program limit, such as an index row too large).
+func (postgres) badData(err error) bool {
+	c := sqlState(err)
+	return strings.HasPrefix(c, "22") || strings.HasPrefix(c, "23") || strings.HasPrefix(c, "54")
+}
+
+func sqlState(err error) string {
+	var e pgdriver.Error
+	if errors.As(err, &e) {
+		return e.Field('C')
+	}
+	return ""
+}
+
+type sqlite struct{}
+
+func (sqlite) now() bun.Safe { return "CAST(unixepoch('subsec') * 1000000 AS INTEGER)" }
+
+// SQLite has one writer at a time (BEGIN IMMEDIATE): a transaction's rows are locked from its start.
+func (sqlite) forUpdate(q *bun.SelectQuery) *bun.SelectQuery { return q }
+
+func (sqlite) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q }
+
+func (sqlite) deadlock(error) bool { return false }
+
+func (sqlite) duplicate(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "UNIQUE constraint failed")
+}
+
+func (sqlite) badData(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "constraint failed")
+}

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/uptrace/bun/migrate"
+
+	"waggle/migrations"
+)
+
+// migrationLock is the advisory lock that lets one process at a time migrate a PostgreSQL database. bun's own lock never
+// expires: a process killed while it migrates would block every later one.
+const migrationLock = 0x77616767 // "wagg"
+
+// Migrate brings the schema to this version and returns the names of the steps it took.
+func (s *Store) Migrate(ctx context.Context) ([]string, error) {
+	steps, err := s.steps()
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := s.lockMigrations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	m := migrate.NewMigrator(s.db, steps, migrate.WithMarkAppliedOnSuccess(true))
+	if err := m.Init(ctx); err != nil {
+		return nil, fmt.Errorf("prepare the migrations: %w", err)
+	}
+	group, err := m.Migrate(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrate the schema: %w", err)
+	}
+	var names []string
+	for _, step := range group.Migrations {
+		names = append(names, step.Name+"_"+step.Comment)
+	}
+	return names, nil
+}
+
+// Pending returns how many schema steps this version knows and the database lacks.
+func (s *Store) Pending(ctx context.Context) (int, error) {
+	steps, err := s.steps()
+	if err != nil {
+		return 0, err
+	}
+	all, err := migrate.NewMigrator(s.read, steps).MigrationsWithStatus(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the schema's version: %w", err)
+	}
+	return len(all.Unapplied()), nil
+}
+
+func (s *Store) steps() (*migrate.Migrations, error) {
+	steps := migrate.NewMigrations()
+	if err := steps.Discover(migrations.Common); err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	if _, ok := s.d.(postgres); ok {
+		if err := steps.Discover(migrations.Postgres); err != nil {
+			return nil, fmt.Errorf("read the migrations: %w", err)
+		}
+	}
+	return steps, nil
+}
+
+func (s *Store) lockMigrations(ctx context.Context) (unlock func(), err error) {
+	if _, ok := s.d.(postgres); !ok {
+		return func() {}, nil
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("lock the migrations: %w", err)
+	}
+	if _, err := conn.NewRaw("SELECT pg_advisory_lock(?)", migrationLock).Exec(ctx); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("lock the migrations: %w", err)
+	}
+	return func() {
+		// The lock belongs to the connection; where unlocking fails, closing the connection frees it.
+		_, _ = conn.NewRaw("SELECT pg_advisory_unlock(?)", migrationLock).Exec(context.WithoutCancel(ctx))
+		_ = conn.Close()
+	}, nil
+}

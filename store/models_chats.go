@@ -1,0 +1,138 @@
+package store
+
+import (
+	"encoding/json"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"waggle/channels"
+	"waggle/chat"
+)
+
+// Chat is one dialogue with the facts the rules read. Its columns are explained in the schema.
+type Chat struct {
+	bun.BaseModel `bun:"table:chats,alias:c"`
+
+	ID                uuid.UUID      `bun:",pk"`
+	EnvironmentID     uuid.UUID      `bun:",notnull"`
+	Number            int64          `bun:",notnull"`
+	ChannelID         uuid.UUID      `bun:",notnull"`
+	QueueID           uuid.UUID      `bun:",nullzero"`
+	IdentityID        uuid.UUID      `bun:",notnull"`
+	ContactID         uuid.UUID      `bun:",notnull"`
+	Weight            int            `bun:",notnull"`
+	OpenedAt          Time           `bun:",notnull"`
+	HeldReason        string         `bun:",nullzero"`
+	AgentID           uuid.UUID      `bun:",nullzero"`
+	AssignedAt        Time           `bun:""`
+	AcceptedAt        Time           `bun:""`
+	AssignmentVersion int64          `bun:",notnull"`
+	OnHold            bool           `bun:",notnull"`
+	ClosedAt          Time           `bun:""`
+	CloseReason       string         `bun:",notnull"`
+	ClosedBy          uuid.UUID      `bun:",nullzero"`
+	Reopened          int            `bun:",notnull"`
+	LastSeq           int64          `bun:",notnull"`
+	LastDirection     chat.Direction `bun:",notnull"`
+	LastMessageAt     Time           `bun:""`
+	UnansweredSince   Time           `bun:""`
+	AnsweredFrom      Time           `bun:""`
+	FirstReplyAt      Time           `bun:""`
+	ClosingSince      Time           `bun:""`
+	AgentDueSince     Time           `bun:""`
+	LookAt            int64          `bun:",notnull"`
+	TransferWhy       string         `bun:",notnull"`
+	CRMSeq            int64          `bun:"crm_seq,notnull"`
+	CRMVersion        int64          `bun:"crm_version,notnull"`
+	CRMDueAt          Time           `bun:"crm_due_at"`
+	CRMOwner          string         `bun:"crm_owner,notnull"`
+	CRMUntil          Time           `bun:"crm_until"`
+	CRMFence          int64          `bun:"crm_fence,notnull"`
+	CRMFailures       int            `bun:"crm_failures,notnull"`
+	CRMError          string         `bun:"crm_error,notnull"`
+	CRMPushed         string         `bun:"crm_pushed,notnull"`
+	OutSeq            int64          `bun:",notnull"`
+	OutVersion        int64          `bun:",notnull"`
+	OutDueAt          Time           `bun:""`
+	OutOwner          string         `bun:",notnull"`
+	OutUntil          Time           `bun:""`
+	OutFence          int64          `bun:",notnull"`
+}
+
+// Status derives what people call the chat's state from its facts.
+func (c *Chat) Status() chat.Status {
+	switch {
+	case !c.ClosedAt.IsZero():
+		return chat.Closed
+	case c.HeldReason != "":
+		return chat.Held
+	case c.OnHold:
+		return chat.OnHold
+	case c.AgentID == uuid.Nil:
+		return chat.Waiting
+	case c.AcceptedAt.IsZero():
+		return chat.Assigned
+	default:
+		return chat.InProgress
+	}
+}
+
+// Entry is one numbered thing that happened in a chat. A message keeps its first text; edits are entries of their own.
+type Entry struct {
+	bun.BaseModel `bun:"table:timeline,alias:t"`
+
+	ID            uuid.UUID             `bun:",pk"`
+	EnvironmentID uuid.UUID             `bun:",notnull"`
+	ChatID        uuid.UUID             `bun:",notnull"`
+	Seq           int64                 `bun:",notnull"`
+	Kind          chat.EntryKind        `bun:",notnull"`
+	At            Time                  `bun:",notnull"`
+	Direction     chat.Direction        `bun:",notnull"`
+	Author        chat.Author           `bun:",notnull"`
+	AgentID       uuid.UUID             `bun:",nullzero"`
+	Text          string                `bun:",notnull"`
+	TargetID      uuid.UUID             `bun:",nullzero"`
+	ReplyTo       uuid.UUID             `bun:",nullzero"`
+	Attachments   []channels.Attachment `bun:",nullzero,type:jsonb"`
+	Data          json.RawMessage       `bun:",nullzero,type:jsonb"`
+	State         chat.MessageState     `bun:",notnull"`
+	Error         string                `bun:",notnull"`
+	ChannelID     uuid.UUID             `bun:",nullzero"`
+	AccountID     string                `bun:",nullzero"`
+	EventKey      string                `bun:",nullzero"`
+	ExternalID    string                `bun:",nullzero"`
+	ProviderAt    Time                  `bun:""`
+	CRMError      string                `bun:"crm_error,notnull"`
+}
+
+// Part is one planned send of an outgoing message. Its ID is the part's key towards the messenger.
+type Part struct {
+	bun.BaseModel `bun:"table:parts,alias:pt"`
+
+	ID            uuid.UUID      `bun:",pk"`
+	EnvironmentID uuid.UUID      `bun:",notnull"`
+	ChatID        uuid.UUID      `bun:",notnull"`
+	MessageID     uuid.UUID      `bun:",notnull"`
+	N             int            `bun:",notnull"`
+	Text          string         `bun:",notnull"`
+	ReplyTo       string         `bun:",notnull"`
+	State         chat.PartState `bun:",notnull"`
+	Attempts      int            `bun:",notnull"`
+	AttemptedAt   Time           `bun:""`
+	ExternalID    string         `bun:",nullzero"`
+	Error         string         `bun:",notnull"`
+}
+
+// Parked is an incoming item the store refused for its data, kept raw to be looked at and tried again.
+type Parked struct {
+	bun.BaseModel `bun:"table:parked,alias:pk"`
+
+	ID            uuid.UUID       `bun:",pk"`
+	EnvironmentID uuid.UUID       `bun:",notnull"`
+	ChannelID     uuid.UUID       `bun:",notnull"`
+	EventKey      string          `bun:",notnull"`
+	Raw           json.RawMessage `bun:",notnull,type:jsonb"`
+	Error         string          `bun:",notnull"`
+	At            Time            `bun:",notnull"`
+}

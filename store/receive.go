@@ -1,0 +1,255 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"waggle/channels"
+	"waggle/chat"
+)
+
+// Inbound is one event of a channel to be taken in.
+type Inbound struct {
+	EnvironmentID uuid.UUID
+	ChannelID     uuid.UUID
+	AccountID     string
+	Event         channels.Event
+}
+
+// ReceiveOutcome says what became of an Inbound.
+type ReceiveOutcome string
+
+// The outcomes of Receive. All of them are final: the messenger may be answered 2xx.
+const (
+	Stored  ReceiveOutcome = "stored"
+	Repeat  ReceiveOutcome = "repeat"  // was here before
+	Dropped ReceiveOutcome = "dropped" // the channel is not active
+	Parking ReceiveOutcome = "parked"  // refused for its data; kept raw
+)
+
+// Received is what became of one Inbound. Where Err is set nothing was kept and the messenger must send it again.
+type Received struct {
+	Outcome ReceiveOutcome
+	ChatID  uuid.UUID
+	Seq     int64
+	Opened  bool // this event opened the chat
+	Err     error
+}
+
+// receiver takes a whole slice in, in one transaction. Its slices hold no event twice, and no edit beside its own message.
+type receiver interface {
+	receive(ctx context.Context, s *Store, items []receiveItem) ([]Received, error)
+	close() error
+}
+
+// receiveItem is an Inbound with the ids it may need; the JSON names are the fields of the type receive_item.
+type receiveItem struct {
+	Ord           int             `json:"ord"`
+	EnvironmentID uuid.UUID       `json:"environment_id"`
+	ChannelID     uuid.UUID       `json:"channel_id"`
+	AccountID     string          `json:"account_id"`
+	UserID        string          `json:"user_id"`
+	UserName      string          `json:"user_name"`
+	Username      string          `json:"username"`
+	Language      string          `json:"language"`
+	Phone         string          `json:"phone"`
+	Email         string          `json:"email"`
+	Kind          string          `json:"kind"`
+	EventKey      string          `json:"event_key"`
+	MessageKey    *string         `json:"message_key"`
+	MessageID     *string         `json:"message_id"`
+	ReplyTo       *string         `json:"reply_to"`
+	Body          string          `json:"body"`
+	Attachments   json.RawMessage `json:"attachments,omitempty"`
+	ProviderAt    *int64          `json:"provider_at"`
+	EntryID       uuid.UUID       `json:"entry_id"`
+	OpenedID      uuid.UUID       `json:"opened_id"`
+	NewIdentity   uuid.UUID       `json:"new_identity"`
+	NewContact    uuid.UUID       `json:"new_contact"`
+	NewChat       uuid.UUID       `json:"new_chat"`
+}
+
+// Receive takes a slice of events in: identity, contact, chat, timeline and the facts on the chat, all committed when it
+// returns. Events of one user are taken in the order of the slice. The answer has one Received for each event, in order; an
+// error of the slice is in each of them.
+//
+// Where the slice as a whole is refused for its data, each event runs alone, and those whose data are refused are parked.
+func (s *Store) Receive(ctx context.Context, events []Inbound) []Received {
+	out := make([]Received, len(events))
+	for _, round := range rounds(events) {
+		items := make([]receiveItem, len(round))
+		for i, at := range round {
+			items[i] = newReceiveItem(i, events[at])
+		}
+		for i, r := range s.receiveRound(ctx, items) {
+			out[round[i]] = r
+		}
+	}
+	return s.repeatsOf(events, out)
+}
+
+// eventID is what decides a repeat.
+type eventID struct {
+	channel uuid.UUID
+	account string
+	key     string
+}
+
+func idOf(e Inbound) eventID { return eventID{e.ChannelID, e.AccountID, e.Event.Key} }
+
+// rounds splits a slice into those that may ride in one transaction: repeats inside the slice are left out, and an edit
+// rides in the round after its message. It returns indexes.
+func rounds(events []Inbound) [][]int {
+	first, later := []int{}, []int{}
+	seen := make(map[eventID]bool, len(events))
+	delayed := map[string]bool{}
+	for i, e := range events {
+		if seen[idOf(e)] {
+			continue
+		}
+		seen[idOf(e)] = true
+		user := e.ChannelID.String() + e.Event.User.ID
+		// Once one event of a user is delayed, his later ones are too: his order stands.
+		if delayed[user] || e.Event.Kind == channels.Edit && seen[eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}] {
+			delayed[user] = true
+			later = append(later, i)
+			continue
+		}
+		if e.Event.Kind == channels.Edit {
+			// Two edits of one unknown message in a slice: the first becomes the message, the second must see it.
+			seen[eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}] = true
+		}
+		first = append(first, i)
+	}
+	if len(later) == 0 {
+		return [][]int{first}
+	}
+	all := [][]int{first}
+	for _, i := range later {
+		all = append(all, []int{i})
+	}
+	return all
+}
+
+// repeatsOf fills in the answers of events that were folded into an earlier one of the same slice.
+func (s *Store) repeatsOf(events []Inbound, out []Received) []Received {
+	firsts := make(map[eventID]int, len(events))
+	for i, e := range events {
+		at, folded := firsts[idOf(e)]
+		if !folded {
+			firsts[idOf(e)] = i
+			continue
+		}
+		out[i] = out[at]
+		out[i].Opened = false
+		if out[i].Outcome == Stored {
+			out[i].Outcome = Repeat
+		}
+	}
+	return out
+}
+
+func (s *Store) receiveRound(ctx context.Context, items []receiveItem) []Received {
+	out, err := s.recv.receive(ctx, s, items)
+	if err == nil {
+		return out
+	}
+	out = make([]Received, len(items))
+	alone := s.d.badData(err) || s.d.deadlock(err)
+	for i := range items {
+		if !alone {
+			out[i].Err = err
+			continue
+		}
+		out[i] = s.receiveAlone(ctx, items[i])
+	}
+	return out
+}
+
+func (s *Store) receiveAlone(ctx context.Context, item receiveItem) Received {
+	item.Ord = 0
+	out, err := s.recv.receive(ctx, s, []receiveItem{item})
+	if err != nil && (s.d.deadlock(err) || s.d.duplicate(err)) {
+		out, err = s.recv.receive(ctx, s, []receiveItem{item})
+	}
+	switch {
+	case err == nil:
+		return out[0]
+	case s.d.badData(err):
+		return s.park(ctx, item, err)
+	default:
+		return Received{Err: err}
+	}
+}
+
+// park keeps an event whose data the schema refuses, so that it is visible and can be tried again.
+func (s *Store) park(ctx context.Context, item receiveItem, cause error) Received {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return Received{Err: err}
+	}
+	raw, err := json.Marshal(item)
+	if err != nil {
+		return Received{Err: fmt.Errorf("park an event: %w", err)}
+	}
+	key := item.EventKey
+	if len(key) > 200 {
+		key = key[:200]
+	}
+	_, err = s.db.NewInsert().Model(&Parked{
+		ID: newID(), EnvironmentID: item.EnvironmentID, ChannelID: item.ChannelID, EventKey: chat.Storable(key),
+		Raw: raw, Error: "the database refuses this message: " + refusal(cause), At: At(now),
+	}).On("CONFLICT (channel_id, event_key) DO NOTHING").Exec(ctx)
+	if err != nil {
+		return Received{Err: fmt.Errorf("park an event: %w", err)}
+	}
+	return Received{Outcome: Parking}
+}
+
+// refusal names the kind of a data error. The database's own text may quote the message.
+func refusal(err error) string {
+	if c := sqlState(err); c != "" {
+		return "SQLSTATE " + c
+	}
+	return "a constraint failed"
+}
+
+func newReceiveItem(ord int, in Inbound) receiveItem {
+	e := in.Event
+	item := receiveItem{
+		Ord: ord, EnvironmentID: in.EnvironmentID, ChannelID: in.ChannelID, AccountID: in.AccountID,
+		UserID: chat.Storable(e.User.ID), UserName: chat.Storable(e.User.Name), Username: chat.Storable(e.User.Username),
+		Language: chat.Storable(e.User.Language), Phone: chat.Phone(e.User.Phone), Email: chat.Email(e.User.Email),
+		Kind: string(e.Kind), EventKey: chat.Storable(e.Key), MessageKey: optional(e.MessageKey), MessageID: optional(e.MessageID),
+		ReplyTo: optional(e.ReplyTo), Body: chat.Storable(e.Text),
+		EntryID: newID(), OpenedID: newID(), NewIdentity: newID(), NewContact: newID(), NewChat: newID(),
+	}
+	if item.UserName == "" {
+		item.UserName = item.UserID
+	}
+	if !e.At.IsZero() {
+		us := e.At.UnixMicro()
+		item.ProviderAt = &us
+	}
+	if len(e.Attachments) > 0 {
+		clean := make([]channels.Attachment, len(e.Attachments))
+		for i, a := range e.Attachments {
+			a.Kind, a.Name, a.MIME, a.Ref = chat.Storable(a.Kind), chat.Storable(a.Name), chat.Storable(a.MIME), chat.Storable(a.Ref)
+			clean[i] = a
+		}
+		// Marshalling strings and numbers cannot fail.
+		item.Attachments, _ = json.Marshal(clean)
+	}
+	return item
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	s = chat.Storable(s)
+	return &s
+}
