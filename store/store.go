@@ -109,6 +109,8 @@ func postgresConnector(url string, params map[string]any) (c *pgdriver.Connector
 		pgdriver.WithReadTimeout(30*time.Second),
 		pgdriver.WithWriteTimeout(10*time.Second),
 		pgdriver.WithApplicationName("waggle"),
+		// An error quotes the statement it happened in; pgdriver cannot read one longer than its buffer.
+		pgdriver.WithBufferSize(64<<10),
 	)
 	// Beside the URL's own parameters, such as search_path.
 	all := map[string]any{}

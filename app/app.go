@@ -1,0 +1,242 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"waggle/api"
+	"waggle/channels"
+	"waggle/channels/custom"
+	"waggle/channels/telegram"
+	"waggle/crm"
+	"waggle/crm/creatio"
+	"waggle/guard"
+	"waggle/jobs"
+	"waggle/keyring"
+	"waggle/store"
+	"waggle/worker"
+)
+
+// Version is this build's version, shown by /healthz.
+var Version = "0.1.0"
+
+// Parts says what a process is.
+type Parts struct {
+	API    bool
+	Worker bool
+}
+
+// App is one process of Waggle.
+type App struct {
+	Addr string // where the API listens, once Start has returned
+
+	config   Config
+	log      *slog.Logger
+	store    *store.Store
+	redis    *redis.Client
+	hints    *worker.Hints
+	intake   *jobs.Intake
+	worker   *worker.Worker
+	web      *fiber.App
+	listener net.Listener
+	closers  []func() // in the order they are called
+}
+
+// OpenStore opens the database of a configuration, for commands that need nothing else.
+func OpenStore(ctx context.Context, c Config) (*store.Store, error) {
+	if c.embedded() {
+		if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the data folder: %w", err)
+		}
+	}
+	ring, err := keyring.LoadOrCreate(c.keysetFile())
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, store.Options{URL: c.databaseURL(), MaxConns: c.Connections, Sealer: ring})
+}
+
+// Build makes a process. Nothing runs until Start.
+func Build(ctx context.Context, c Config, p Parts) (_ *App, err error) {
+	if err := c.check(p); err != nil {
+		return nil, err
+	}
+	a := &App{config: c, log: c.Logger()}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if a.store, err = OpenStore(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := a.schema(ctx, p); err != nil {
+		return nil, err
+	}
+	var closeRedis func()
+	if a.redis, closeRedis, err = openRedis(ctx, c.RedisURL, a.log); err != nil {
+		return nil, err
+	}
+	a.hints = worker.NewHints(a.redis, a.log)
+	j, err := a.jobs(c)
+	if err != nil {
+		return nil, err
+	}
+	if p.Worker {
+		a.worker = worker.New(j, a.redis, a.log, worker.Options{Tick: c.Tick, Sweep: c.Sweep, Drain: c.Drain})
+		a.hints.Local(a.worker.Nudge)
+	}
+	if p.API {
+		a.web = a.server(j).App()
+	}
+	a.closers = append(a.closers, a.hints.Close, closeRedis)
+	return a, nil
+}
+
+// schema brings the database up to date where one process is all of Waggle, and otherwise says what is missing.
+func (a *App) schema(ctx context.Context, p Parts) error {
+	if p.API && p.Worker {
+		steps, err := a.store.Migrate(ctx)
+		if len(steps) > 0 {
+			a.log.Info("schema brought up to date", "steps", steps)
+		}
+		return err
+	}
+	n, err := a.store.Pending(ctx)
+	if err != nil || n > 0 {
+		return errors.Join(fmt.Errorf("the database's schema is older than this version (%d steps missing): run waggle migrate first", n), err)
+	}
+	return nil
+}
+
+func (a *App) jobs(c Config) (*jobs.Jobs, error) {
+	client, err := guard.New(guard.Policy{AllowHosts: c.AllowHosts})
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	j := &jobs.Jobs{
+		Store: a.store,
+		// One line for each kind of channel and of CRM.
+		Channels: channels.NewRegistry(
+			telegram.New(client, c.TelegramURL),
+			custom.New(client, time.Now),
+		),
+		CRMs: crm.NewRegistry(
+			creatio.New(client, time.Now),
+		),
+		Hints:     a.hints,
+		Metrics:   jobs.NewMetrics(registry),
+		Registry:  registry,
+		Log:       a.log,
+		PublicURL: strings.TrimRight(c.PublicURL, "/"),
+		Owner:     owner(),
+	}
+	a.intake = jobs.NewIntake(j)
+	return j, nil
+}
+
+// owner names this process in leases, unlike any other and any earlier one.
+func owner() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
+}
+
+func (a *App) server(j *jobs.Jobs) *api.Server {
+	inspector := asynq.NewInspectorFromRedisClient(a.redis)
+	return &api.Server{
+		Store: a.store, Channels: j.Channels, CRMs: j.CRMs, Jobs: j, Intake: a.intake, Log: a.log,
+		CancelTasks: func(_ context.Context, ids []uuid.UUID) {
+			if err := worker.Cancel(inspector, ids); err != nil {
+				a.log.Warn("could not clear the tasks of cancelled processes; they end by themselves", "error", err)
+			}
+		},
+		Options: api.Options{
+			PublicURL: j.PublicURL, AllowHTTP: len(a.config.AllowHosts) > 0, VendorContact: a.config.Vendor,
+			MovableClock: a.config.MovableClock, Version: Version,
+		},
+	}
+}
+
+// Start starts what Build made and returns when the API answers.
+func (a *App) Start(ctx context.Context) error {
+	if a.config.MovableClock {
+		a.log.Warn("the clock can be moved by anybody who reaches POST /demo/clock: never run this in production")
+	}
+	if a.worker != nil {
+		if err := a.worker.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if a.web == nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", a.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", a.config.Listen, err)
+	}
+	a.listener, a.Addr = l, l.Addr().String()
+	go func() {
+		if err := a.web.Listener(l); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("the API stopped listening", "error", err)
+		}
+	}()
+	a.log.Info("listening", "address", a.Addr)
+	return nil
+}
+
+// Stop stops in order: no new requests, what was taken in is committed, the worker drains, then the connections close.
+func (a *App) Stop() {
+	if a.web != nil {
+		if err := a.web.ShutdownWithTimeout(a.config.Drain); err != nil {
+			a.log.Warn("some requests did not end in time", "error", err)
+		}
+	}
+	a.intake.Close()
+	if a.worker != nil {
+		a.worker.Stop()
+	}
+	a.close()
+}
+
+func (a *App) close() {
+	for _, f := range a.closers {
+		f()
+	}
+	if a.store != nil {
+		if err := a.store.Close(); err != nil {
+			a.log.Warn("close the database", "error", err)
+		}
+	}
+}
+
+// Run starts a process and stops it when ctx ends.
+func Run(ctx context.Context, c Config, p Parts) error {
+	a, err := Build(ctx, c, p)
+	if err != nil {
+		return err
+	}
+	if err := a.Start(ctx); err != nil {
+		a.Stop()
+		return err
+	}
+	<-ctx.Done()
+	a.log.Info("stopping")
+	a.Stop()
+	return nil
+}

@@ -1,0 +1,215 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"waggle/jobs"
+)
+
+// hintTimeout bounds every call to Redis that carries a hint: Redis frozen must freeze nobody.
+const hintTimeout = 250 * time.Millisecond
+
+// hintPause is the least time between two rounds of hints. Hints that come meanwhile are folded together: asynq moves a few
+// thousand tasks a second, messages may come faster.
+const hintPause = 5 * time.Millisecond
+
+// Hints carries hints over Redis: looks as asynq tasks, events over pub/sub. It fails open: what Redis does not take is
+// found by the next sweep, and after a gap in the events browsers are told to resync.
+type Hints struct {
+	tasks *asynq.Client
+	redis *redis.Client
+	log   *slog.Logger
+
+	mu     sync.Mutex
+	looks  map[jobs.Look]bool
+	events []jobs.Event
+	wake   chan struct{}
+
+	local   func(jobs.Look) // a worker in this process; nil: none
+	streams streams
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+var _ jobs.Hints = (*Hints)(nil)
+
+// NewHints starts carrying hints over r. Close ends it.
+func NewHints(r *redis.Client, log *slog.Logger) *Hints {
+	ctx, stop := context.WithCancel(context.Background())
+	h := &Hints{
+		tasks: asynq.NewClientFromRedisClient(r), redis: r, log: log,
+		looks: map[jobs.Look]bool{}, wake: make(chan struct{}, 1), stop: stop,
+	}
+	h.done.Go(func() { h.carry(ctx) })
+	h.done.Go(func() { h.listen(ctx) })
+	return h
+}
+
+// Close sends what is waiting, ends every stream and waits until all is done.
+func (h *Hints) Close() {
+	h.stop()
+	h.done.Wait()
+	h.flush()
+	h.streams.end()
+}
+
+// Local names the worker of this process. It is nudged directly, beside the task for the others. Call it before the first
+// hint.
+func (h *Hints) Local(nudge func(jobs.Look)) { h.local = nudge }
+
+// Look implements jobs.Hints. It only notes the hint; it is sent at once in the background.
+func (h *Hints) Look(l jobs.Look) {
+	if h.local != nil {
+		h.local(l)
+	}
+	h.mu.Lock()
+	h.looks[l] = true
+	h.mu.Unlock()
+	h.signal()
+}
+
+// eventsKept bounds the events waiting for Redis; what is beyond becomes a resync.
+const eventsKept = 10_000
+
+// Publish implements jobs.Hints.
+func (h *Hints) Publish(e jobs.Event) {
+	h.mu.Lock()
+	if len(h.events) < eventsKept {
+		h.events = append(h.events, e)
+	} else {
+		h.events[eventsKept-1] = jobs.Event{Type: "resync", Environment: e.Environment}
+	}
+	h.mu.Unlock()
+	h.signal()
+}
+
+func (h *Hints) signal() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (h *Hints) carry(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.wake:
+		}
+		h.flush()
+		pause.Reset(hintPause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+// flush sends all waiting hints. A failure ends the round: the rest would only wait for the same frozen Redis.
+func (h *Hints) flush() {
+	h.mu.Lock()
+	looks, events := h.looks, h.events
+	h.looks, h.events = map[jobs.Look]bool{}, nil
+	h.mu.Unlock()
+	for l := range looks {
+		if err := h.enqueue(lookTask(l)); err != nil {
+			h.log.Debug("hint lost", "at", l.At, "error", err)
+			break
+		}
+	}
+	if len(events) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hintTimeout)
+	defer cancel()
+	_, err := h.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, e := range events {
+			body, err := json.Marshal(wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID})
+			if err != nil {
+				return err
+			}
+			p.Publish(ctx, eventChannel+e.Environment.String(), body)
+		}
+		return nil
+	})
+	if err != nil {
+		h.log.Debug("events lost", "count", len(events), "error", err)
+		// Other processes notice by their own broken connection; here the streams are told to fetch everything again.
+		h.streams.gap()
+	}
+}
+
+func (h *Hints) enqueue(t *asynq.Task) error {
+	ctx, cancel := context.WithTimeout(context.Background(), hintTimeout)
+	defer cancel()
+	_, err := h.tasks.EnqueueContext(ctx, t)
+	return err
+}
+
+// eventChannel begins the name of an environment's pub/sub channel.
+const eventChannel = "waggle:events:"
+
+// wireEvent carries between processes what a browser is not shown.
+type wireEvent struct {
+	jobs.Event
+	AgentID uuid.UUID `json:"agent_id"`
+	QueueID uuid.UUID `json:"queue_id"`
+}
+
+// listen keeps one subscription for all streams of this process.
+func (h *Hints) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		h.listenOnce(ctx)
+		h.streams.gap()
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (h *Hints) listenOnce(ctx context.Context) {
+	sub := h.redis.PSubscribe(ctx, eventChannel+"*")
+	defer func() { _ = sub.Close() }()
+	first := true
+	for {
+		// Receive tells of a broken connection by an error, which Channel would hide: events may be lost then.
+		msg, err := sub.Receive(ctx)
+		if err != nil {
+			return
+		}
+		switch m := msg.(type) {
+		case *redis.Subscription:
+			if !first {
+				h.streams.gap()
+			}
+			first = false
+		case *redis.Message:
+			var e wireEvent
+			env, err := uuid.Parse(strings.TrimPrefix(m.Channel, eventChannel))
+			if err != nil || json.Unmarshal([]byte(m.Payload), &e) != nil {
+				continue
+			}
+			e.Environment, e.Event.AgentID, e.Event.QueueID = env, e.AgentID, e.QueueID
+			h.streams.send(e.Event)
+		}
+	}
+}
+
+// Subscribe implements jobs.Hints.
+func (h *Hints) Subscribe(ctx context.Context, environment uuid.UUID) <-chan jobs.Event {
+	return h.streams.add(ctx, environment)
+}

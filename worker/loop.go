@@ -1,0 +1,186 @@
+package worker
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waggle/jobs"
+)
+
+// loop runs a claim whenever it is nudged and at each sweep, again and again while there was something to do.
+type loop struct {
+	name  string
+	width int // how many claims run at once
+	work  func(context.Context) (int, error)
+	wake  chan struct{}
+}
+
+func newLoop(name string, width int, work func(context.Context) (int, error)) *loop {
+	return &loop{name: name, width: width, work: work, wake: make(chan struct{}, width)}
+}
+
+func (l *loop) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *loop) start(ctx context.Context, running *sync.WaitGroup, sweep time.Duration, failed func(string, error)) {
+	for range l.width {
+		running.Go(func() {
+			t := time.NewTimer(jitter(sweep))
+			defer t.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-l.wake:
+				case <-t.C:
+					t.Reset(jitter(sweep))
+				}
+				exhaust(ctx, l.name, l.work, failed)
+			}
+		})
+	}
+}
+
+// exhaust works until nothing is due or something failed; then the next sweep tries again.
+func exhaust(ctx context.Context, name string, work func(context.Context) (int, error), failed func(string, error)) {
+	for ctx.Err() == nil {
+		n, err := work(ctx)
+		if err != nil {
+			failed(name, err)
+			return
+		}
+		if n == 0 {
+			return
+		}
+	}
+}
+
+// jitter spreads the sweeps of several processes.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d)
+}
+
+// pushers bounds how many environments are pushed or routed at once in this process.
+const pushers = 16
+
+// pushes runs Push and Route per environment, one of each at a time: an environment whose CRM hangs keeps one goroutine
+// waiting and nobody else.
+type pushes struct {
+	jobs   *jobs.Jobs
+	wake   chan struct{}
+	slots  chan struct{}
+	mu     sync.Mutex
+	wanted map[target]bool // nudged since its last run began
+	busy   map[target]bool
+}
+
+type target struct {
+	environment uuid.UUID
+	route       bool
+}
+
+func newPushes(j *jobs.Jobs) *pushes {
+	return &pushes{jobs: j, wake: make(chan struct{}, 1), slots: make(chan struct{}, pushers), wanted: map[target]bool{}, busy: map[target]bool{}}
+}
+
+func (p *pushes) nudge(environment uuid.UUID)      { p.want(target{environment, false}) }
+func (p *pushes) nudgeRoute(environment uuid.UUID) { p.want(target{environment, true}) }
+
+func (p *pushes) want(t target) {
+	p.mu.Lock()
+	p.wanted[t] = true
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pushes) start(ctx context.Context, running *sync.WaitGroup, sweep time.Duration, failed func(string, error)) {
+	running.Go(func() {
+		t := time.NewTimer(jitter(sweep))
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-p.wake:
+			case <-t.C:
+				t.Reset(jitter(sweep))
+				p.sweep(ctx, failed)
+			}
+			p.dispatch(ctx, running, failed)
+		}
+	})
+}
+
+// sweep wants every environment that has something due.
+func (p *pushes) sweep(ctx context.Context, failed func(string, error)) {
+	push, err := p.jobs.PushDue(ctx)
+	if err != nil {
+		failed("sweep", err)
+		return
+	}
+	route, err := p.jobs.RouteDue(ctx)
+	if err != nil {
+		failed("sweep", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, env := range push {
+		p.wanted[target{env, false}] = true
+	}
+	for _, env := range route {
+		p.wanted[target{env, true}] = true
+	}
+}
+
+// dispatch starts what is wanted and not yet running, as far as there are slots; whoever ends wakes it again.
+func (p *pushes) dispatch(ctx context.Context, running *sync.WaitGroup, failed func(string, error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for t := range p.wanted {
+		if p.busy[t] {
+			continue
+		}
+		select {
+		case p.slots <- struct{}{}:
+		default:
+			return
+		}
+		delete(p.wanted, t)
+		p.busy[t] = true
+		running.Go(func() { p.run(ctx, t, failed) })
+	}
+}
+
+func (p *pushes) run(ctx context.Context, t target, failed func(string, error)) {
+	defer func() {
+		p.mu.Lock()
+		delete(p.busy, t)
+		again := len(p.wanted) > 0
+		p.mu.Unlock()
+		<-p.slots
+		if again {
+			select {
+			case p.wake <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	if t.route {
+		if err := p.jobs.Route(ctx, t.environment); err != nil {
+			failed("route", err)
+		}
+		return
+	}
+	exhaust(ctx, "push", func(ctx context.Context) (int, error) { return p.jobs.Push(ctx, t.environment) }, failed)
+}

@@ -1,0 +1,214 @@
+// Package worker decides what runs when: the asynq server that takes hints and ticks, the elected gocron scheduler that
+// gives them out, and the sweeps that find by SQL what no hint told of.
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"waggle/chat"
+	"waggle/jobs"
+)
+
+// Options of a Worker.
+type Options struct {
+	// Tick is how often SaveAfkChats, CloseOldChats and the permanent deadlines run; 0 means 5 s.
+	Tick time.Duration
+	// Sweep is how often SQL is asked for due work that no hint told of; 0 means 3 s.
+	Sweep time.Duration
+	// Poll is how often asynq asks an empty queue; 0 means 50 ms.
+	Poll time.Duration
+	// Drain is how long Stop waits for work that has begun; 0 means 20 s.
+	Drain time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&o.Tick, 5*time.Second)
+	set(&o.Sweep, 3*time.Second)
+	set(&o.Poll, 50*time.Millisecond)
+	set(&o.Drain, 20*time.Second)
+	return o
+}
+
+// Worker runs the background work of one process. Any number of processes may have one.
+type Worker struct {
+	jobs    *jobs.Jobs
+	redis   *redis.Client
+	log     *slog.Logger
+	o       Options
+	tasks   *asynq.Client
+	server  *asynq.Server
+	sched   *schedule
+	loops   []*loop
+	pushes  *pushes
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// New builds a worker; Start starts it.
+func New(j *jobs.Jobs, r *redis.Client, log *slog.Logger, o Options) *Worker {
+	w := &Worker{jobs: j, redis: r, log: log, o: o.withDefaults()}
+	w.tasks = asynq.NewClientFromRedisClient(r)
+	w.server = asynq.NewServerFromRedisClient(r, asynq.Config{
+		Concurrency:              16,
+		Queues:                   map[string]int{queue: 1},
+		TaskCheckInterval:        w.o.Poll,
+		DelayedTaskCheckInterval: time.Second,
+		ShutdownTimeout:          w.o.Drain,
+		Logger:                   asynqLog{log},
+		LogLevel:                 asynq.WarnLevel,
+	})
+	w.loops = []*loop{
+		newLoop("deliver", deliverers, j.Deliver),
+		newLoop("synchronize", 1, j.Synchronize),
+		newLoop("release", 1, j.Release),
+	}
+	w.pushes = newPushes(j)
+	return w
+}
+
+// deliverers is how many claims of due messages run at once: one slow messenger must not keep the others waiting.
+const deliverers = 4
+
+// Start starts the loops, the asynq server and the scheduler.
+func (w *Worker) Start(ctx context.Context) error {
+	if err := w.jobs.Store.Heartbeat(ctx); err != nil {
+		return fmt.Errorf("start the worker: %w", err)
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	w.stop = stop
+	for _, l := range w.loops {
+		l.start(run, &w.running, w.o.Sweep, w.failed)
+	}
+	w.pushes.start(run, &w.running, w.o.Sweep, w.failed)
+	w.running.Go(func() { w.poll(run) })
+	sched, err := newSchedule(w)
+	if err != nil {
+		stop()
+		return err
+	}
+	w.sched = sched
+	if err := w.server.Start(w.mux()); err != nil {
+		stop()
+		return fmt.Errorf("start the asynq server: %w", err)
+	}
+	return nil
+}
+
+// Stop ends the scheduler first, then lets what has begun come to its end, bounded by Options.Drain.
+func (w *Worker) Stop() {
+	w.sched.stop()
+	w.server.Stop()
+	w.server.Shutdown()
+	w.stop()
+	done := make(chan struct{})
+	go func() { w.running.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(w.o.Drain):
+		w.log.Warn("the worker did not drain in time; what it began is taken over when its leases end", "after", w.o.Drain)
+	}
+}
+
+// Nudge wakes this process's own loops, without the way over Redis.
+func (w *Worker) Nudge(l jobs.Look) {
+	switch l.At {
+	case jobs.LookOut:
+		w.loops[0].nudge()
+	case jobs.LookSynchronize:
+		w.loops[1].nudge()
+	case jobs.LookCRM:
+		w.pushes.nudge(l.Environment)
+	case jobs.LookRoute:
+		w.pushes.nudgeRoute(l.Environment)
+	}
+}
+
+func (w *Worker) mux() *asynq.ServeMux {
+	m := asynq.NewServeMux()
+	m.HandleFunc(taskLook, func(_ context.Context, t *asynq.Task) error {
+		var p lookPayload
+		if err := json.Unmarshal(t.Payload(), &p); err != nil {
+			w.failed("look", err)
+			return nil
+		}
+		w.Nudge(jobs.Look(p))
+		return nil
+	})
+	m.HandleFunc(taskSaveAfk, w.processHandler(chat.SaveAfkChats))
+	m.HandleFunc(taskCloseOld, w.processHandler(chat.CloseOldChats))
+	m.HandleFunc(taskPermanent, func(ctx context.Context, _ *asynq.Task) error {
+		w.permanent(ctx)
+		return nil
+	})
+	return m
+}
+
+func (w *Worker) processHandler(name chat.ProcessName) asynq.HandlerFunc {
+	return func(ctx context.Context, t *asynq.Task) error {
+		var p tickPayload
+		if err := json.Unmarshal(t.Payload(), &p); err != nil {
+			w.failed(string(name), err)
+			return nil
+		}
+		w.process(ctx, name, p.Process)
+		return nil
+	}
+}
+
+func (w *Worker) process(ctx context.Context, name chat.ProcessName, id uuid.UUID) {
+	run := w.jobs.SaveAfkChats
+	if name == chat.CloseOldChats {
+		run = w.jobs.CloseOldChats
+	}
+	w.outcome(string(name), run(ctx, id))
+}
+
+func (w *Worker) permanent(ctx context.Context) {
+	w.outcome("permanent", w.jobs.Timeouts(ctx))
+}
+
+func (w *Worker) outcome(job string, err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+		w.failed(job, err)
+	}
+	w.jobs.Metrics.Runs.WithLabelValues(job, result).Inc()
+}
+
+// failed logs what a run ended with. Nothing else follows: the next tick or sweep is the retry.
+func (w *Worker) failed(what string, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	w.jobs.Metrics.Errors.WithLabelValues(what, "run").Inc()
+	w.log.Error("background work failed; the next sweep tries again", "work", what, "error", err)
+}
+
+// poll keeps asking the messengers that cannot call us.
+func (w *Worker) poll(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := w.jobs.Poll(ctx); err != nil {
+			w.failed("poll", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
