@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waggle/app"
+	"waggle/chat"
+	"waggle/store"
+)
+
+// keysCommand is the operator's way to hand out secret keys.
+type keysCommand struct {
+	app.Config `embed:""`
+
+	Issue   keysIssue   `cmd:"" help:"Issue a secret key with an empty environment and print it. It is shown only once."`
+	List    keysList    `cmd:"" help:"List the secret keys with their environments. The keys themselves are never shown."`
+	Extend  keysExtend  `cmd:"" help:"Make a key valid for some days from now, or without end. Chats held because it expired are released."`
+	Revoke  keysRevoke  `cmd:"" help:"End a key at once."`
+	Release keysRelease `cmd:"" help:"Free a key from its environment, so that it can be used in another one."`
+}
+
+type keysIssue struct {
+	Company string `help:"Company the key is for."`
+	Phone   string `help:"Phone number of the contact person."`
+	Email   string `help:"E-mail of the contact person."`
+	Days    int    `help:"Days the key is valid; 0: without end." default:"0"`
+}
+
+type keysList struct{}
+
+type keysExtend struct {
+	ID   uuid.UUID `arg:"" help:"The key's id, from keys list."`
+	Days int       `help:"Days the key is valid from now; 0: without end." default:"0"`
+}
+
+type keysRevoke struct {
+	ID uuid.UUID `arg:"" help:"The key's id, from keys list."`
+}
+
+type keysRelease struct {
+	ID uuid.UUID `arg:"" help:"The key's id, from keys list."`
+}
+
+// withStore opens the database for one command and says what to do where its schema is missing.
+func (c *keysCommand) withStore(ctx context.Context, f func(*store.Store) error) error {
+	s, err := app.OpenStore(ctx, c.Config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	if n, err := s.Pending(ctx); err != nil || n > 0 {
+		return fmt.Errorf("the database has no schema of this version yet: run waggle migrate first (%d steps missing)", n)
+	}
+	return f(s)
+}
+
+func (k *keysIssue) Run(ctx context.Context, c *commands) error {
+	return c.Keys.withStore(ctx, func(s *store.Store) error {
+		email := chat.Email(k.Email)
+		if k.Email != "" && email == "" {
+			return fmt.Errorf("%q is not an e-mail address", k.Email)
+		}
+		owner := store.KeyOwner{Company: k.Company, Phone: k.Phone, Email: email}
+		token, key, err := s.IssueKey(ctx, owner, days(k.Days))
+		if err != nil {
+			return err
+		}
+		fmt.Println(token)
+		fmt.Fprintf(os.Stderr, "id %s, valid %s. The key is shown only this once; it is the wizard's Secret key.\n", key.ID, validity(key.ExpiresAt))
+		return nil
+	})
+}
+
+func (k *keysList) Run(ctx context.Context, c *commands) error {
+	return c.Keys.withStore(ctx, func(s *store.Store) error {
+		keys, err := s.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(w, "ID\tKEY\tSOURCE\tCOMPANY\tE-MAIL\tVALID\tCRM")
+		for _, k := range keys {
+			valid := validity(k.ExpiresAt)
+			if !k.RevokedAt.IsZero() {
+				valid = "revoked"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Hint, k.Source, k.Company, k.Email, valid, k.CRMURL)
+		}
+		return w.Flush()
+	})
+}
+
+func (k *keysExtend) Run(ctx context.Context, c *commands) error {
+	return c.Keys.withStore(ctx, func(s *store.Store) error {
+		var until time.Time
+		if k.Days > 0 {
+			now, err := s.Now(ctx)
+			if err != nil {
+				return err
+			}
+			until = now.Add(days(k.Days))
+		}
+		key, err := s.ExtendKey(ctx, k.ID, until)
+		if err != nil {
+			return err
+		}
+		fmt.Println("valid", validity(key.ExpiresAt))
+		return nil
+	})
+}
+
+func (k *keysRevoke) Run(ctx context.Context, c *commands) error {
+	return c.Keys.withStore(ctx, func(s *store.Store) error {
+		if _, err := s.RevokeKey(ctx, k.ID); err != nil {
+			return err
+		}
+		fmt.Println("revoked")
+		return nil
+	})
+}
+
+func (k *keysRelease) Run(ctx context.Context, c *commands) error {
+	return c.Keys.withStore(ctx, func(s *store.Store) error {
+		if _, err := s.ReleaseKey(ctx, k.ID); err != nil {
+			return err
+		}
+		fmt.Println("released")
+		return nil
+	})
+}
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+func validity(until store.Time) string {
+	if until.IsZero() {
+		return "without end"
+	}
+	return "until " + until.Format(time.RFC3339)
+}
