@@ -1,0 +1,102 @@
+// Package client calls Waggle's façade from outside, as a CRM's server or an agent's page does. The demo and the proofs use it.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Client is the façade at one address for one bearer.
+type Client struct {
+	Base  string // http://host:port
+	Token string // secret key, API key or session; empty: none
+	HTTP  *http.Client
+}
+
+// New returns a client without a bearer.
+func New(base string) Client {
+	return Client{Base: base, HTTP: &http.Client{Timeout: 30 * time.Second}}
+}
+
+// As returns the same façade for another bearer.
+func (c Client) As(token string) Client {
+	c.Token = token
+	return c
+}
+
+// Error is an answer other than 2xx.
+type Error struct {
+	Method, Path string
+	Status       int
+	Body         string // the problem, as it came
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s %s: %d %s", e.Method, e.Path, e.Status, e.Body)
+}
+
+// Call sends in as JSON and reads the answer into out; both may be nil. An answer other than 2xx is an *Error.
+func (c Client) Call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", method, path, err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if res.StatusCode/100 != 2 {
+		return &Error{Method: method, Path: path, Status: res.StatusCode, Body: string(bytes.TrimSpace(b))}
+	}
+	if out == nil || len(b) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	return nil
+}
+
+// Until asks again and again until ask says true, for at most 30 s.
+func Until(ctx context.Context, what string, ask func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for {
+		ok, err := ask()
+		if err != nil {
+			return fmt.Errorf("wait until %s: %w", what, err)
+		}
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until %s: %w", what, ctx.Err())
+		case <-t.C:
+		}
+	}
+}

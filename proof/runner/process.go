@@ -1,0 +1,142 @@
+// Package runner starts real Waggle processes and the weather around them, for tests and proofs that kill, freeze and
+// restart them.
+package runner
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Build compiles the product into dir and returns the binary's path.
+func Build(ctx context.Context, dir string) (string, error) {
+	bin := filepath.Join(dir, "waggle")
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "waggle").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build waggle: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// Process is one running Waggle process.
+type Process struct {
+	Name string
+	Base string // http://host:port of its API; empty for a worker
+
+	cmd  *exec.Cmd
+	done chan struct{}
+
+	mu  sync.Mutex
+	log []string
+}
+
+// logKept bounds the lines kept of a process's log.
+const logKept = 2000
+
+// Start starts the binary with arguments and, beside the present environment, env ("NAME=value").
+func Start(bin, name string, args, env []string) (*Process, error) {
+	p := &Process{Name: name, cmd: exec.Command(bin, args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout = nil
+	pipe, err := p.cmd.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		lines := bufio.NewScanner(pipe)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			p.mu.Lock()
+			p.log = append(p.log, lines.Text())
+			if len(p.log) > logKept {
+				p.log = p.log[len(p.log)-logKept:]
+			}
+			p.mu.Unlock()
+		}
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// Log returns the latest lines the process wrote.
+func (p *Process) Log() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.log...)
+}
+
+// Kill ends the process at once, as a crash does, and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// Freeze stops the process without ending it; Thaw lets it go on.
+func (p *Process) Freeze() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (p *Process) Thaw() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Stop asks the process to end and reports whether it did, by itself and without a fault, within limit.
+func (p *Process) Stop(limit time.Duration) error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+		if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+			return fmt.Errorf("%s ended with status %d", p.Name, code)
+		}
+		return nil
+	case <-time.After(limit):
+		p.Kill()
+		return fmt.Errorf("%s did not end within %s", p.Name, limit)
+	}
+}
+
+// Ready waits until the process's API answers /readyz with 200.
+func (p *Process) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Base+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended before it was ready: %v", p.Name, p.Log())
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w", p.Name, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// FreePort returns a loopback address nobody listens on right now.
+func FreePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String(), nil
+}
