@@ -1,0 +1,186 @@
+package telegram
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"waggle/guard"
+)
+
+const (
+	callTimeout = 30 * time.Second // of one call; a caller's shorter deadline wins
+	answerLimit = 16 << 20         // bytes of one answer: a page of 100 updates is far below
+)
+
+// client calls the Bot API (wire/telegram.md §1): JSON by POST, one deadline per call, every failure a *failure.
+type client struct {
+	http *http.Client
+	base string // without a slash at its end
+}
+
+func newClient(h *http.Client, base string) client {
+	mine := *h
+	// The Bot API never redirects, and a redirected request would carry the token elsewhere.
+	mine.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return client{http: &mine, base: strings.TrimRight(base, "/")}
+}
+
+// failure is a call without a good answer. It never holds the token or the address, which contains the token.
+type failure struct {
+	status      int           // HTTP status; 0: no answer
+	api         bool          // the answer was the Bot API's own refusal, not a proxy's page
+	description string        // the Bot API's words
+	retryAfter  time.Duration // how long Telegram wants us to wait; 0: it did not say
+	unsent      bool          // no connection was made: certainly nothing happened
+	err         error         // what went wrong on the way; may be nil
+}
+
+func (f *failure) Error() string {
+	switch {
+	case f.api:
+		return fmt.Sprintf("Telegram answered %d: %s", f.status, f.description)
+	case f.status != 0:
+		return fmt.Sprintf("an answer with status %d that is not the Bot API's", f.status)
+	}
+	return f.err.Error()
+}
+
+func (f *failure) Unwrap() error { return f.err }
+
+// envelope is every answer of the Bot API (§1).
+type envelope struct {
+	OK          bool            `json:"ok"`
+	Result      json.RawMessage `json:"result"`
+	ErrorCode   int             `json:"error_code"`
+	Description string          `json:"description"`
+	Parameters  struct {
+		RetryAfter int `json:"retry_after"` // seconds
+	} `json:"parameters"`
+}
+
+// call runs one method and decodes its result into result unless that is nil. It is never repeated here.
+func (c client) call(ctx context.Context, token, method string, params, result any) *failure {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	res, fail := c.post(ctx, token, method, params)
+	if fail != nil {
+		return fail
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, answerLimit))
+	if err != nil {
+		return &failure{err: clean(err, token)}
+	}
+	return understand(res, body, token, result)
+}
+
+func (c client) post(ctx context.Context, token, method string, params any) (*http.Response, *failure) {
+	body, err := json.Marshal(params)
+	if err != nil {
+		return nil, &failure{unsent: true, err: err}
+	}
+	return c.do(ctx, token, http.MethodPost, "/bot"+token+"/"+method, bytes.NewReader(body))
+}
+
+// do makes one request. If it fails before it had a connection, nothing can have reached Telegram.
+func (c client) do(ctx context.Context, token, verb, path string, body io.Reader) (*http.Response, *failure) {
+	connected := false
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), verb, c.base+path, body)
+	if err != nil {
+		return nil, &failure{unsent: true, err: clean(err, token)}
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return nil, &failure{unsent: !connected, err: clean(err, token)}
+	}
+	return res, nil
+}
+
+// understand reads one answer: the Bot API's, or whatever a proxy in front of it said (§1, last line).
+func understand(res *http.Response, body []byte, token string, result any) *failure {
+	fail := &failure{status: res.StatusCode, retryAfter: retryAfter(res.Header.Get("Retry-After"))}
+	var e envelope
+	if err := json.Unmarshal(body, &e); err != nil || (!e.OK && e.ErrorCode == 0) {
+		return fail
+	}
+	if e.OK && res.StatusCode == http.StatusOK {
+		if result == nil {
+			return nil
+		}
+		if err := json.Unmarshal(e.Result, result); err != nil {
+			return fail
+		}
+		return nil
+	}
+	if e.ErrorCode != 0 {
+		fail.status = e.ErrorCode
+	}
+	fail.api = true
+	fail.description = readable(e.Description, token)
+	fail.retryAfter = max(fail.retryAfter, seconds(e.Parameters.RetryAfter))
+	return fail
+}
+
+func retryAfter(header string) time.Duration {
+	n, err := strconv.Atoi(header)
+	if err != nil {
+		return 0
+	}
+	return seconds(n)
+}
+
+// seconds reads a wait; more than a day is none that a Bot API server asks for.
+func seconds(n int) time.Duration {
+	const day = 24 * 60 * 60
+	return time.Duration(min(max(n, 0), day)) * time.Second
+}
+
+// readable bounds a description that is shown to people.
+func readable(description, token string) string {
+	const limit = 200
+	description = strings.ToValidUTF8(strings.ReplaceAll(description, token, "…"), "�")
+	if runes := []rune(description); len(runes) > limit {
+		return string(runes[:limit]) + "…"
+	}
+	return description
+}
+
+// cleaned is an error whose text is free of the token. Only what callers ask for can be found through it.
+type cleaned struct {
+	text string
+	is   error
+}
+
+func (c *cleaned) Error() string { return c.text }
+func (c *cleaned) Unwrap() error { return c.is }
+
+// clean takes the request's address, which contains the token, out of an error of net/http.
+func clean(err error, token string) error {
+	inner := guard.WithoutURL(err)
+	c := &cleaned{text: inner.Error()}
+	for _, form := range []string{token, url.PathEscape(token), url.QueryEscape(token)} {
+		if form != "" {
+			c.text = strings.ReplaceAll(c.text, form, "…")
+		}
+	}
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, guard.ErrBlocked} {
+		if errors.Is(inner, known) {
+			c.is = known
+		}
+	}
+	return c
+}

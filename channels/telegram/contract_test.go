@@ -1,0 +1,96 @@
+package telegram
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"waggle/channels"
+	"waggle/channels/channelstest"
+	"waggle/channels/telegram/telegramtest"
+)
+
+func TestContract(t *testing.T) {
+	channelstest.Run(t, channelstest.Harness{New: subject})
+}
+
+// subject plugs the double into the suite. What comes in is what the double really posts to a webhook.
+func subject(t *testing.T, client *http.Client) channelstest.Subject {
+	f := setUp(t)
+	f.Adapter = New(client, f.server.URL)
+	f.Adapter.pause = func(_ context.Context, d time.Duration) error { f.clock.advance(d); return nil }
+	posted := make(chan channels.Request, 1)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		posted <- channels.Request{Method: r.Method, Header: r.Header.Get, Query: r.URL.Query().Get, Body: body}
+	}))
+	t.Cleanup(hook.Close)
+	f.ch.HookURL = hook.URL + "/hooks/telegram/" + f.ch.ID.String()
+	require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))
+
+	ann := f.bot.Customer(5, "Ann")
+	ann.Start()
+	<-posted
+	gone := telegramtest.New() // an address where nobody is any more, so that no open connection is left either
+	gone.Close()
+	last := int64(1)
+	with := func(token string) channels.Channel {
+		ch := f.ch
+		ch.Fields = map[string]string{FieldToken: token}
+		return ch
+	}
+	push := func(kind string, payload map[string]any) channels.Request {
+		f.bot.Push(kind, payload)
+		return <-posted
+	}
+	return channelstest.Subject{
+		Adapter: f.Adapter, Channel: f.ch, Hosts: []string{strings.TrimPrefix(f.server.URL, "http://"), strings.TrimPrefix(gone.URL, "http://")},
+		Message: func(text string) channels.Request { last = ann.Write(text); return <-posted },
+		Edit:    func(text string) channels.Request { ann.Edit(last, text); return <-posted },
+		Sign:    func(body []byte) channels.Request { return request(testSecret, string(body)) },
+		Forge: func(body []byte) map[string]channels.Request {
+			return map[string]channels.Request{
+				"no secret":      request("", string(body)),
+				"another secret": request("x"+testSecret[1:], string(body)),
+				"half a secret":  request(testSecret[:20], string(body)),
+			}
+		},
+		Ignored: map[string]channels.Request{
+			"a group":      push("message", map[string]any{"message_id": 1, "date": 1, "chat": map[string]any{"id": -1, "type": "group"}, "text": "x"}),
+			"a membership": push("my_chat_member", map[string]any{"chat": map[string]any{"id": 5, "type": "private"}, "new_chat_member": map[string]any{"status": "kicked"}}),
+		},
+		UserID: "5",
+		Inbox: func() (texts []string) {
+			for _, m := range ann.Inbox() {
+				texts = append(texts, m.Text)
+			}
+			return texts
+		},
+		Faults: []channelstest.Fault{
+			{Name: "429", Set: f.sending(telegramtest.TooManyRequests(17)), Want: channels.RetryAt, Timed: true, Whole: true},
+			{Name: "401", Set: f.sending(telegramtest.Refuse(401, "Unauthorized")), Want: channels.Broken},
+			{Name: "403", Set: func() { ann.Block() }, Want: channels.Permanent},
+			{Name: "500", Set: f.sending(telegramtest.ServerError()), Want: channels.Unknown},
+			{Name: "502 with HTML", Set: f.sending(telegramtest.BadGateway()), Want: channels.Unknown},
+			{Name: "no answer", Set: f.sending(telegramtest.Hang()), Want: channels.Unknown, Hangs: true},
+			{Name: "no answer though taken", Set: f.sending(telegramtest.AfterAccepting(telegramtest.Hang())), Want: channels.Unknown, Hangs: true},
+			{Name: "connection lost", Set: f.sending(telegramtest.Drop()), Want: channels.Unknown},
+			{Name: "nobody there", Set: func() { f.api.base = gone.URL }, Want: channels.RetryAt},
+		},
+		Refusals: map[string]channels.Channel{
+			"a revoked token":     with("111:AAother"),
+			"a token of no shape": with("not a token"),
+			"no token":            with(""),
+		},
+	}
+}
+
+func (f fixture) sending(fault telegramtest.Fault) func() {
+	return func() { f.bot.FailNext("send", fault) }
+}

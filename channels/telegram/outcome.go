@@ -1,0 +1,100 @@
+package telegram
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"waggle/channels"
+	"waggle/guard"
+)
+
+// floodDefault is how long we wait after a 429 that names no time.
+const floodDefault = 5 * time.Second
+
+const tokenRefused = "Telegram does not accept this bot token; take the bot's current token from @BotFather and enter it here"
+
+// hopeless are the refusals that concern one customer only (wire/telegram.md §1), in words for the agent.
+var hopeless = []struct{ description, reason string }{
+	{"bot was blocked by the user", "the customer has blocked the bot"},
+	{"user is deactivated", "the customer's Telegram account no longer exists"},
+	{"can't initiate conversation", "the customer has not started the bot, and Telegram lets a bot only answer"},
+	{"chat not found", "Telegram does not know this customer; the chat may belong to another bot"},
+	{"was upgraded to a supergroup", "the chat has moved to a supergroup, which Waggle does not serve"},
+	{"message is too long", "the text is longer than Telegram permits"},
+	{"message text is empty", "the text is empty"},
+}
+
+// sendError says what a failed sendMessage means. Telegram has no idempotency key (§5), so whatever may have reached it
+// is unknown and never repeated.
+func sendError(f *failure) *channels.Error {
+	e := common(f)
+	switch {
+	case e != nil:
+	case f.api && badToken(f.status):
+		e = &channels.Error{Outcome: channels.Broken, Reason: tokenRefused}
+	case f.api && f.status == http.StatusConflict:
+		e = &channels.Error{Outcome: channels.RetryAt, Reason: "Telegram is busy with another request of this bot"}
+	case f.api && f.status >= 400 && f.status < 500:
+		e = &channels.Error{Outcome: channels.Permanent, Reason: refusal(f.description)}
+	default: // 5xx, a proxy's page, a broken connection, a timeout
+		e = &channels.Error{Outcome: channels.Unknown, Reason: "Telegram gave no clear answer; the message may or may not have arrived"}
+	}
+	e.Err = f
+	return e
+}
+
+// setupError says what a failed call means that asks or sets something and may safely be repeated (Verify, Connect,
+// Disconnect, Poll, files).
+func setupError(f *failure) *channels.Error {
+	e := common(f)
+	switch {
+	case e != nil:
+		if e.Outcome == channels.Broken {
+			e.Outcome = channels.Refused
+		}
+	case f.api && badToken(f.status):
+		e = &channels.Error{Outcome: channels.Refused, Field: FieldToken, Reason: tokenRefused + " (" + f.description + ")"}
+	case f.api && f.status == http.StatusConflict:
+		e = &channels.Error{Outcome: channels.RetryAt, Reason: "another program uses this bot at the same time (" + f.description + ")"}
+	case f.api && f.status >= 400 && f.status < 500:
+		e = &channels.Error{Outcome: channels.Refused, Reason: "Telegram refused: " + f.description}
+	default:
+		e = &channels.Error{Outcome: channels.RetryAt, Reason: "Telegram gave no clear answer"}
+	}
+	e.Err = f
+	return e
+}
+
+// common maps what means the same for every call, or returns nil.
+func common(f *failure) *channels.Error {
+	switch {
+	case f.status == http.StatusTooManyRequests:
+		wait := f.retryAfter
+		if wait == 0 {
+			wait = floodDefault
+		}
+		// Telegram does not say whether the chat or the bot was too fast; obeying it for the bot is always right.
+		return &channels.Error{Outcome: channels.RetryAt, At: time.Now().Add(wait), WholeChannel: true, Reason: "Telegram asks to slow down"}
+	case errors.Is(f.err, guard.ErrBlocked):
+		return &channels.Error{Outcome: channels.Broken, Reason: "the address of the Telegram API may not be called; its operator can permit it in ALLOW_HOSTS"}
+	case f.unsent:
+		return &channels.Error{Outcome: channels.RetryAt, Reason: "Telegram cannot be reached"}
+	}
+	return nil
+}
+
+// badToken is 401, 404 for a token of the wrong shape and 421 (§1): the methods we call all exist, so a 404 is the token.
+func badToken(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusNotFound || status == http.StatusMisdirectedRequest
+}
+
+func refusal(description string) string {
+	for _, h := range hopeless {
+		if strings.Contains(strings.ToLower(description), h.description) {
+			return h.reason
+		}
+	}
+	return "Telegram refused the message: " + description
+}

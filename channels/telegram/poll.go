@@ -1,0 +1,64 @@
+package telegram
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"waggle/channels"
+)
+
+const (
+	pollWait = 20 * time.Second // how long Telegram holds a poll that finds nothing (≤ 50 s, wire/telegram.md §2)
+	pollRoom = 5 * time.Second  // what the answer needs on its way before the deadline
+)
+
+// Poll fetches what came after offset (getUpdates). The next offset confirms it, so a crash in between brings it again. An
+// update that cannot be read is counted as malformed and passed, for it would block all later ones.
+func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) (d channels.Delivery, next string, err error) {
+	token, err := tokenOf(ch)
+	if err != nil {
+		return d, offset, err
+	}
+	params := map[string]any{"timeout": int(pollTimeout(ctx) / time.Second), "allowed_updates": allowedUpdates}
+	if n, err := strconv.ParseInt(offset, 10, 64); err == nil {
+		params["offset"] = n
+	}
+	var page []json.RawMessage
+	if fail := a.api.call(ctx, token, "getUpdates", params, &page); fail != nil {
+		return d, offset, pollError(fail)
+	}
+	for _, raw := range page {
+		u, err := parseUpdate(raw)
+		if err != nil {
+			ignore(&d, "malformed")
+			continue
+		}
+		if err := u.into(&d); err != nil {
+			ignore(&d, "malformed")
+		}
+		offset = strconv.FormatInt(u.ID+1, 10)
+	}
+	return d, offset, nil
+}
+
+// pollTimeout leaves the answer time to arrive before ctx ends.
+func pollTimeout(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return pollWait
+	}
+	return max(0, min(pollWait, time.Until(deadline)-pollRoom))
+}
+
+// pollError tells a bot that somebody has given a webhook (an administrator must act) from a second poller, which is gone
+// once the other worker has noticed.
+func pollError(f *failure) *channels.Error {
+	if f.api && f.status == http.StatusConflict && strings.Contains(f.description, "webhook is active") {
+		return &channels.Error{Outcome: channels.Foreign, Reason: "somebody has set a webhook for this bot; connect the channel again to take it over", Err: f}
+	}
+	return setupError(f)
+}
