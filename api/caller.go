@@ -25,6 +25,9 @@ type caller struct {
 	Role        chat.Role
 	AgentID     uuid.UUID // the agent of a session; zero for servers and for users who serve no chats
 	CRMUserID   string
+	SessionID   uuid.UUID // of a session
+	CRMURL      string    // address of the environment's CRM; empty until Step 1 names it
+	wizardOnly  bool      // a secret key beside an API key
 }
 
 type callerKey struct{}

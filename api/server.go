@@ -1,7 +1,11 @@
 package api
 
 import (
+	"context"
 	"log/slog"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"waggle/channels"
 	"waggle/crm"
@@ -18,7 +22,14 @@ type Server struct {
 	CRMs     crm.Registry
 	Jobs     *jobs.Jobs // what a request may start: the intake, connecting a channel, nudges
 	Log      *slog.Logger
-	Options  Options
+	Metrics  prometheus.Gatherer             // what /metrics shows; nil: the process's default registry
+	Redis    func(ctx context.Context) error // asks Redis whether it lives; nil: there is none to ask
+	// CancelTasks removes what asynq still holds for cancelled process instances; nil: nothing to remove. SQL stays the truth:
+	// what it misses finds its instance cancelled.
+	CancelTasks func(ctx context.Context, instances []uuid.UUID)
+	Options     Options
+
+	hooks hookChannels
 }
 
 // Options are the façade's settings.
@@ -28,4 +39,6 @@ type Options struct {
 	VendorContact string // whom to write to for a renewal or a development token (S0.10, S0.36)
 	MovableClock  bool   // POST /demo/clock exists
 	Version       string
+
+	TrustedProxies []string // addresses and CIDRs whose X-Forwarded-For names the caller's address
 }

@@ -44,16 +44,16 @@ type Parts struct {
 type App struct {
 	Addr string // where the API listens, once Start has returned
 
-	config   Config
-	log      *slog.Logger
-	store    *store.Store
-	redis    *redis.Client
-	hints    *worker.Hints
-	intake   *jobs.Intake
-	worker   *worker.Worker
-	web      *fiber.App
-	listener net.Listener
-	closers  []func() // in the order they are called
+	config  Config
+	log     *slog.Logger
+	store   *store.Store
+	redis   *redis.Client
+	hints   *worker.Hints
+	intake  *jobs.Intake
+	metrics *prometheus.Registry
+	worker  *worker.Worker
+	web     *fiber.App
+	closers []func() // in the order they are called
 }
 
 // OpenStore opens the database of a configuration, for commands that need nothing else.
@@ -142,12 +142,12 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 		),
 		Hints:     a.hints,
 		Metrics:   jobs.NewMetrics(registry),
-		Registry:  registry,
 		Log:       a.log,
 		PublicURL: strings.TrimRight(c.PublicURL, "/"),
 		Owner:     owner(),
 	}
-	a.intake = jobs.NewIntake(j)
+	j.Intake = jobs.NewIntake(j)
+	a.intake = j.Intake
 	return j, nil
 }
 
@@ -160,7 +160,7 @@ func owner() string {
 func (a *App) server(j *jobs.Jobs) *api.Server {
 	inspector := asynq.NewInspectorFromRedisClient(a.redis)
 	return &api.Server{
-		Store: a.store, Channels: j.Channels, CRMs: j.CRMs, Jobs: j, Intake: a.intake, Log: a.log,
+		Store: a.store, Channels: j.Channels, CRMs: j.CRMs, Jobs: j, Log: a.log,
 		CancelTasks: func(_ context.Context, ids []uuid.UUID) {
 			if err := worker.Cancel(inspector, ids); err != nil {
 				a.log.Warn("could not clear the tasks of cancelled processes; they end by themselves", "error", err)
@@ -168,7 +168,7 @@ func (a *App) server(j *jobs.Jobs) *api.Server {
 		},
 		Options: api.Options{
 			PublicURL: j.PublicURL, AllowHTTP: len(a.config.AllowHosts) > 0, VendorContact: a.config.Vendor,
-			MovableClock: a.config.MovableClock, Version: Version,
+			MovableClock: a.config.MovableClock, Version: Version, TrustedProxies: a.config.TrustedProxies,
 		},
 	}
 }
@@ -186,11 +186,14 @@ func (a *App) Start(ctx context.Context) error {
 	if a.web == nil {
 		return nil
 	}
-	l, err := net.Listen("tcp", a.config.Listen)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", a.config.Listen, err)
+	l := a.config.Listener
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", a.config.Listen); err != nil {
+			return fmt.Errorf("listen on %s: %w", a.config.Listen, err)
+		}
 	}
-	a.listener, a.Addr = l, l.Addr().String()
+	a.Addr = l.Addr().String()
 	go func() {
 		if err := a.web.Listener(l); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("the API stopped listening", "error", err)

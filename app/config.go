@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -12,22 +13,24 @@ import (
 
 // Config is everything an operator can set. Each field is a flag and an environment variable; kong fills it in.
 type Config struct {
-	DatabaseURL  string        `name:"database-url" env:"DATABASE_URL" help:"postgres://… Empty: a SQLite file in the data folder."`
-	RedisURL     string        `name:"redis-url" env:"REDIS_URL" help:"redis://… Empty: an in-process Redis."`
-	DataDir      string        `name:"data-dir" env:"DATA_DIR" default:"waggle-data" help:"Folder of the SQLite file and of a generated keyset." type:"path"`
-	Listen       string        `name:"listen" env:"LISTEN" default:":8080" help:"Address the API listens on."`
-	PublicURL    string        `name:"public-url" env:"PUBLIC_URL" help:"Our own public https:// address. Messengers call it; without it Telegram is polled."`
-	KeysetFile   string        `name:"keyset-file" env:"KEYSET_FILE" help:"File of the encryption keyset. Empty: keyset.json in the data folder, made at the first start." type:"path"`
-	AllowHosts   []string      `name:"allow-hosts" env:"ALLOW_HOSTS" help:"Private hosts, addresses or CIDRs that may be called, also by plain http://."`
-	TelegramURL  string        `name:"telegram-api-url" env:"TELEGRAM_API_URL" default:"https://api.telegram.org" help:"Bot API server."`
-	Vendor       string        `name:"vendor-contact" env:"VENDOR_CONTACT" default:"your Waggle vendor" help:"Whom to write to for a longer or another secret key."`
-	Tick         time.Duration `name:"tick" env:"TICK" default:"5s" help:"How often SaveAfkChats, CloseOldChats and the deadlines run."`
-	Sweep        time.Duration `name:"sweep" env:"SWEEP" default:"3s" help:"How often SQL is asked for due work that no hint told of."`
-	Drain        time.Duration `name:"drain" env:"DRAIN" default:"20s" help:"How long a stop waits for work that has begun."`
-	Connections  int           `name:"database-connections" env:"DATABASE_CONNECTIONS" default:"20" help:"Most connections to PostgreSQL."`
-	MovableClock bool          `name:"movable-clock" env:"MOVABLE_CLOCK" help:"Serve POST /demo/clock. Never in production: anybody who reaches it moves time."`
-	LogLevel     string        `name:"log-level" env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least level that is logged."`
-	LogFormat    string        `name:"log-format" env:"LOG_FORMAT" default:"json" enum:"json,text" help:"Form of the log."`
+	DatabaseURL    string        `name:"database-url" env:"DATABASE_URL" help:"postgres://… Empty: a SQLite file in the data folder."`
+	RedisURL       string        `name:"redis-url" env:"REDIS_URL" help:"redis://… Empty: an in-process Redis."`
+	DataDir        string        `name:"data-dir" env:"DATA_DIR" default:"waggle-data" help:"Folder of the SQLite file and of a generated keyset." type:"path"`
+	Listener       net.Listener  `kong:"-"` // what the API listens on instead of Listen
+	Listen         string        `name:"listen" env:"LISTEN" default:":8080" help:"Address the API listens on."`
+	PublicURL      string        `name:"public-url" env:"PUBLIC_URL" help:"Our own public https:// address. Messengers call it; without it Telegram is polled."`
+	KeysetFile     string        `name:"keyset-file" env:"KEYSET_FILE" help:"File of the encryption keyset. Empty: keyset.json in the data folder, made at the first start." type:"path"`
+	AllowHosts     []string      `name:"allow-hosts" env:"ALLOW_HOSTS" help:"Private hosts, addresses or CIDRs that may be called, also by plain http://."`
+	TrustedProxies []string      `name:"trusted-proxies" env:"TRUSTED_PROXIES" help:"Addresses or CIDRs of our own reverse proxies, whose X-Forwarded-For is believed."`
+	TelegramURL    string        `name:"telegram-api-url" env:"TELEGRAM_API_URL" default:"https://api.telegram.org" help:"Bot API server."`
+	Vendor         string        `name:"vendor-contact" env:"VENDOR_CONTACT" default:"your Waggle vendor" help:"Whom to write to for a longer or another secret key."`
+	Tick           time.Duration `name:"tick" env:"TICK" default:"5s" help:"How often SaveAfkChats, CloseOldChats and the deadlines run."`
+	Sweep          time.Duration `name:"sweep" env:"SWEEP" default:"3s" help:"How often SQL is asked for due work that no hint told of."`
+	Drain          time.Duration `name:"drain" env:"DRAIN" default:"20s" help:"How long a stop waits for work that has begun."`
+	Connections    int           `name:"database-connections" env:"DATABASE_CONNECTIONS" default:"20" help:"Most connections to PostgreSQL."`
+	MovableClock   bool          `name:"movable-clock" env:"MOVABLE_CLOCK" help:"Serve POST /demo/clock. Never in production: anybody who reaches it moves time."`
+	LogLevel       string        `name:"log-level" env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error,off" help:"Least level that is logged."`
+	LogFormat      string        `name:"log-format" env:"LOG_FORMAT" default:"json" enum:"json,text" help:"Form of the log."`
 }
 
 // embedded tells whether everything lives in this process.
@@ -63,6 +66,9 @@ func (c Config) check(p Parts) error {
 
 // Logger makes the process's log.
 func (c Config) Logger() *slog.Logger {
+	if c.LogLevel == "off" {
+		return slog.New(slog.DiscardHandler)
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		level = slog.LevelInfo

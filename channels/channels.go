@@ -39,6 +39,7 @@ type Capabilities struct {
 	Edits         bool // the customer's edits are reported
 	Receipts      bool // delivery is reported later; without it an accepted send counts as delivered
 	StartDialogue bool // an agent may write first
+	Idempotent    bool // a part that is sent again under the same Key arrives once
 }
 
 // Description is what a kind tells about itself (GET /channel-kinds).
@@ -49,7 +50,9 @@ type Description struct {
 	Fields       []Field
 	Receive      []Receive // the first one is the default
 	Capabilities Capabilities
-	AdminsOnly   bool // only administrators, not chat administrators, may set it up (S2.7)
+	AdminsOnly   bool   // only administrators, not chat administrators, may set it up (S2.7)
+	HookHeader   string // the header by which the messenger proves itself, where an administrator must enter it there
+	HookHelp     string // what an administrator enters at the messenger (S2.21); empty: Connect does it all
 }
 
 // Channel is one connected account as an adapter sees it.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 	"waggle/api/client"
 
 	"waggle/api/gen"
@@ -65,13 +66,22 @@ func (t *town) inCRM() (lines []crmLine) {
 	for _, chat := range t.crm.Chats() {
 		rows := t.crm.Messages(fmt.Sprint(chat["Id"]))
 		slices.SortStableFunc(rows, func(a, b creatiotest.Row) int {
-			return strings.Compare(fmt.Sprint(a["CreatedDate"]), fmt.Sprint(b["CreatedDate"]))
+			return dated(a).Compare(dated(b))
 		})
 		for _, m := range rows {
 			lines = append(lines, crmLine{customer: names[chat["ContactId"]], text: fmt.Sprint(m["Message"])})
 		}
 	}
 	return lines
+}
+
+// dated is when a message record says it was written. As text, dates with fractions of different length do not compare.
+func dated(m creatiotest.Row) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(m["CreatedDate"]))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // verdict counts what the CRM and the messengers have against what the story wrote.

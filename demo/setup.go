@@ -86,7 +86,7 @@ func (t *town) synchronize(ctx context.Context) error {
 		if err == nil && (job.Status == gen.JobStatusFailed || job.Status == gen.JobStatusCanceled) {
 			err = fmt.Errorf("it ended as %s", job.Status)
 		}
-		return job.Status == gen.JobStatusDone, err
+		return job.Status == gen.JobStatusSucceeded, err
 	})
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ type Jobs struct {
 	Hints     Hints
 	Metrics   *Metrics
 	Log       *slog.Logger
-	PublicURL string // our own public address; attachments in the CRM link to it
-	Owner     string // this process, in leases
+	PublicURL string  // our own public address; attachments in the CRM link to it
+	Owner     string  // this process, in leases
+	Intake    *Intake // takes in what messengers deliver; see NewIntake
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -20,6 +21,8 @@ type dialect interface {
 	deadlock(err error) bool
 	// duplicate reports whether a UNIQUE constraint or index refused a row.
 	duplicate(err error) bool
+	// chatNumber takes the next number of a chat.
+	chatNumber(ctx context.Context, tx bun.Tx) (int64, error)
 	// badData reports whether a row was refused for what it contains, so that trying again cannot help.
 	badData(err error) bool
 }
@@ -45,6 +48,10 @@ func (postgres) badData(err error) bool {
 	return strings.HasPrefix(c, "22") || strings.HasPrefix(c, "23") || strings.HasPrefix(c, "54")
 }
 
+func (postgres) chatNumber(ctx context.Context, tx bun.Tx) (n int64, err error) {
+	return n, tx.NewSelect().ColumnExpr("nextval('chat_numbers')").Scan(ctx, &n)
+}
+
 func sqlState(err error) string {
 	var e pgdriver.Error
 	if errors.As(err, &e) {
@@ -61,6 +68,10 @@ func (sqlite) now() bun.Safe { return "CAST(unixepoch('subsec') * 1000000 AS INT
 func (sqlite) forUpdate(q *bun.SelectQuery) *bun.SelectQuery { return q }
 
 func (sqlite) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q }
+
+func (sqlite) chatNumber(ctx context.Context, tx bun.Tx) (n int64, err error) {
+	return n, tx.NewUpdate().Table("counters").Set("value = value + 1").Where("name = 'chat_number'").Returning("value").Scan(ctx, &n)
+}
 
 func (sqlite) deadlock(error) bool { return false }
 

@@ -41,6 +41,7 @@ type Environment struct {
 	Display              string          `bun:",notnull"`
 	SimultaneousChats    *int            `bun:""`
 	AcceptTimeoutMinutes *int            `bun:""`
+	SiteURL              string          `bun:"site_url,notnull"`
 	CRMSettings          json.RawMessage `bun:"crm_settings,nullzero,type:jsonb"`
 	CRMSettingsAt        Time            `bun:"crm_settings_at"`
 	CRMVersion           string          `bun:"crm_version,notnull"`

@@ -123,16 +123,3 @@ type Part struct {
 	ExternalID    string         `bun:",nullzero"`
 	Error         string         `bun:",notnull"`
 }
-
-// Parked is an incoming item the store refused for its data, kept raw to be looked at and tried again.
-type Parked struct {
-	bun.BaseModel `bun:"table:parked,alias:pk"`
-
-	ID            uuid.UUID       `bun:",pk"`
-	EnvironmentID uuid.UUID       `bun:",notnull"`
-	ChannelID     uuid.UUID       `bun:",notnull"`
-	EventKey      string          `bun:",notnull"`
-	Raw           json.RawMessage `bun:",notnull,type:jsonb"`
-	Error         string          `bun:",notnull"`
-	At            Time            `bun:",notnull"`
-}

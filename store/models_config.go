@@ -18,6 +18,7 @@ type Queue struct {
 	TimeoutMinutes *int             `bun:""`
 	CreatedAt      Time             `bun:",notnull"`
 	DeletedAt      Time             `bun:""`
+	CRMPushed      string           `bun:"crm_pushed,notnull"`
 }
 
 // AgentGroup gives its members their queue position; the lowest takes first.
@@ -51,7 +52,7 @@ type Agent struct {
 	DeletedAt     Time             `bun:""`
 }
 
-// Channel is one messenger account. Secrets is sealed; Store.OpenChannel gives the clear fields.
+// Channel is one messenger account. Secrets is sealed; Jobs.OpenChannel gives the clear fields.
 type Channel struct {
 	bun.BaseModel `bun:"table:channels,alias:ch"`
 
@@ -68,6 +69,7 @@ type Channel struct {
 	Receive        string            `bun:",notnull"`
 	Fields         map[string]string `bun:",notnull,type:jsonb"`
 	Secrets        []byte            `bun:",nullzero"`
+	AgentsMayStart bool              `bun:",notnull"`
 	CreatedAt      Time              `bun:",notnull"`
 	Version        int64             `bun:",notnull"`
 	ReceivingOK    bool              `bun:"receiving_ok,notnull"`

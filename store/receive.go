@@ -199,10 +199,11 @@ func (s *Store) park(ctx context.Context, item receiveItem, cause error) Receive
 	if len(key) > 200 {
 		key = key[:200]
 	}
-	_, err = s.db.NewInsert().Model(&Parked{
-		ID: newID(), EnvironmentID: item.EnvironmentID, ChannelID: item.ChannelID, EventKey: chat.Storable(key),
-		Raw: raw, Error: "the database refuses this message: " + refusal(cause), At: At(now),
-	}).On("CONFLICT (channel_id, event_key) DO NOTHING").Exec(ctx)
+	err = s.noteFailure(ctx, s.db, Failure{
+		EnvironmentID: item.EnvironmentID, Kind: FailureParked, Subject: SubjectEvent, SubjectKey: item.ChannelID.String() + ":" + chat.Storable(key),
+		What: "an incoming message that could not be stored", Error: "the database refuses this message: " + refusal(cause),
+		ChannelID: item.ChannelID, Raw: raw,
+	}, now)
 	if err != nil {
 		return Received{Err: fmt.Errorf("park an event: %w", err)}
 	}

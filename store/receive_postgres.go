@@ -27,6 +27,7 @@ var receiveParams = map[string]any{
 	"enable_seqscan":   "off",
 	"enable_hashjoin":  "off",
 	"enable_mergejoin": "off",
+	"jit":              "off", // compiling costs more than the call
 }
 
 func newPostgresReceiver(url string) (*postgresReceiver, error) {

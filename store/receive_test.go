@@ -21,12 +21,12 @@ import (
 // receiving is a store with one environment, its valid key and one active channel.
 type receiving struct {
 	*store.Store
-	t       *testing.T
+	t       testing.TB
 	env     uuid.UUID
 	channel uuid.UUID
 }
 
-func newReceiving(t *testing.T, s *store.Store) *receiving {
+func newReceiving(t testing.TB, s *store.Store) *receiving {
 	t.Helper()
 	ctx := context.Background()
 	now := store.At(time.Now())

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"strings"
 	"time"
 
@@ -112,8 +113,9 @@ func postgresConnector(url string, params map[string]any) (c *pgdriver.Connector
 		// An error quotes the statement it happened in; pgdriver cannot read one longer than its buffer.
 		pgdriver.WithBufferSize(64<<10),
 	)
-	// Beside the URL's own parameters, such as search_path.
-	all := map[string]any{}
+	// A process that is frozen in the middle of a transaction must not keep its locks: nobody else could go on. Ours take
+	// milliseconds and wait for nothing outside. The URL's own parameters, such as search_path, go beside.
+	all := map[string]any{"idle_in_transaction_session_timeout": "10s"}
 	maps.Copy(all, c.Config().ConnParams)
 	maps.Copy(all, params)
 	pgdriver.WithConnParams(all)(c.Config())
@@ -126,13 +128,15 @@ func openSQLite(o Options) (*Store, error) {
 	if path == "" {
 		return nil, errors.New("open store: sqlite: needs a file's path")
 	}
-	write, err := sql.Open("sqlite", "file:"+path+pragmas)
+	// In a URI a # or ? of the path would cut it off, and the database would be another file.
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + pragmas
+	write, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	// One writing connection: a pool of writers starves in the busy handler.
 	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite", "file:"+path+pragmas+"&_pragma=query_only(1)")
+	read, err := sql.Open("sqlite", dsn+"&_pragma=query_only(1)")
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

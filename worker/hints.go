@@ -184,6 +184,8 @@ func (h *Hints) listen(ctx context.Context) {
 func (h *Hints) listenOnce(ctx context.Context) {
 	sub := h.redis.PSubscribe(ctx, eventChannel+"*")
 	defer func() { _ = sub.Close() }()
+	// Receive heeds no context: closing the subscription is what ends it.
+	defer context.AfterFunc(ctx, func() { _ = sub.Close() })()
 	first := true
 	for {
 		// Receive tells of a broken connection by an error, which Channel would hide: events may be lost then.

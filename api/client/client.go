@@ -15,6 +15,7 @@ import (
 type Client struct {
 	Base  string // http://host:port
 	Token string // secret key, API key or session; empty: none
+	Key   string // Idempotency-Key of each call; empty: none
 	HTTP  *http.Client
 }
 
@@ -26,6 +27,12 @@ func New(base string) Client {
 // As returns the same façade for another bearer.
 func (c Client) As(token string) Client {
 	c.Token = token
+	return c
+}
+
+// Once returns the same façade whose calls, made again under the same key, are done once.
+func (c Client) Once(key string) Client {
+	c.Key = key
 	return c
 }
 
@@ -57,6 +64,9 @@ func (c Client) Call(ctx context.Context, method, path string, in, out any) erro
 	req.Header.Set("Content-Type", "application/json")
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	if c.Key != "" {
+		req.Header.Set("Idempotency-Key", c.Key)
 	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {

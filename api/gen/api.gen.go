@@ -277,6 +277,7 @@ func (e EventType) Valid() bool {
 const (
 	FailureKindParked  FailureKind = "parked"
 	FailureKindRefused FailureKind = "refused"
+	FailureKindUnsent  FailureKind = "unsent"
 )
 
 // Valid indicates whether the value is a known member of the FailureKind enum.
@@ -285,6 +286,8 @@ func (e FailureKind) Valid() bool {
 	case FailureKindParked:
 		return true
 	case FailureKindRefused:
+		return true
+	case FailureKindUnsent:
 		return true
 	default:
 		return false
@@ -644,8 +647,10 @@ type Agent struct {
 	OpenChats int `json:"open_chats"`
 
 	// QueueIds The queues he is in.
-	QueueIds      []openapi_types.UUID `json:"queue_ids"`
-	QueuePosition int                  `json:"queue_position"`
+	QueueIds []openapi_types.UUID `json:"queue_ids"`
+
+	// QueuePosition His group's; 0 without a group. The lowest is served first.
+	QueuePosition int `json:"queue_position"`
 
 	// Status Active: takes chats. Inactive: at work but takes none; he must set himself Active again. Offline: not there.
 	Status AgentStatus `json:"status"`
@@ -686,7 +691,9 @@ type AgentInput struct {
 	CRMUserID *string `json:"crm_user_id,omitempty"`
 
 	// Enabled The administrator's switch.
-	Enabled *bool               `json:"enabled,omitempty"`
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// GroupID Its position is his queue position.
 	GroupID *openapi_types.UUID `json:"group_id,omitempty"`
 
 	// MaxLoad How much the weights of his open chats may sum up to, those on hold not counted. Empty: SimultaneousChats
@@ -696,9 +703,6 @@ type AgentInput struct {
 
 	// Nickname The name clients see.
 	Nickname *string `json:"nickname,omitempty"`
-
-	// QueuePosition Where groups exist, the lowest is served first.
-	QueuePosition *int `json:"queue_position,omitempty"`
 }
 
 // AgentList defines model for AgentList.
@@ -710,14 +714,13 @@ type AgentList struct {
 // AgentPatch defines model for AgentPatch.
 type AgentPatch struct {
 	// ChannelIds Replaces the channels he serves.
-	ChannelIds    []openapi_types.UUID                  `json:"channel_ids,omitempty"`
-	CRMUserID     nullable.Nullable[string]             `json:"crm_user_id,omitempty"`
-	Enabled       *bool                                 `json:"enabled,omitempty"`
-	GroupID       nullable.Nullable[openapi_types.UUID] `json:"group_id,omitempty"`
-	MaxLoad       nullable.Nullable[int]                `json:"max_load,omitempty"`
-	Name          *string                               `json:"name,omitempty"`
-	Nickname      nullable.Nullable[string]             `json:"nickname,omitempty"`
-	QueuePosition *int                                  `json:"queue_position,omitempty"`
+	ChannelIds []openapi_types.UUID                  `json:"channel_ids,omitempty"`
+	CRMUserID  nullable.Nullable[string]             `json:"crm_user_id,omitempty"`
+	Enabled    *bool                                 `json:"enabled,omitempty"`
+	GroupID    nullable.Nullable[openapi_types.UUID] `json:"group_id,omitempty"`
+	MaxLoad    nullable.Nullable[int]                `json:"max_load,omitempty"`
+	Name       *string                               `json:"name,omitempty"`
+	Nickname   nullable.Nullable[string]             `json:"nickname,omitempty"`
 }
 
 // AgentRef An agent, in short.
@@ -1233,7 +1236,8 @@ type Failure struct {
 	FirstAt time.Time          `json:"first_at"`
 	ID      openapi_types.UUID `json:"id"`
 
-	// Kind parked - something received that could not be stored. refused - a record the CRM refused.
+	// Kind parked - something received that could not be stored. refused - a record the CRM refused. unsent - an agent's message
+	// that the messenger refused, or of which nobody knows whether it arrived; trying it again sends it again.
 	Kind   FailureKind `json:"kind"`
 	LastAt time.Time   `json:"last_at"`
 
@@ -1246,7 +1250,8 @@ type Failure struct {
 	What string `json:"what"`
 }
 
-// FailureKind parked - something received that could not be stored. refused - a record the CRM refused.
+// FailureKind parked - something received that could not be stored. refused - a record the CRM refused. unsent - an agent's message
+// that the messenger refused, or of which nobody knows whether it arrived; trying it again sends it again.
 type FailureKind string
 
 // FailureList defines model for FailureList.
@@ -1474,7 +1479,7 @@ type MessagePart struct {
 // failed: for good, `error` says why. unknown: it may or may not have arrived; it is never sent again by itself.
 type MessageState string
 
-// OAuthInput The client Waggle uses towards a CRM that has no package taking the API Key. Accompanies the API Key way.
+// OAuthInput The client Waggle uses towards a CRM that has no package taking the API Key. Accompanies the API Key way; left out, the one stored before stays.
 type OAuthInput struct {
 	ClientID string `json:"client_id"`
 
@@ -1634,7 +1639,8 @@ type RedriveInput struct {
 	// Error Only those whose error contains this text.
 	Error *string `json:"error,omitempty"`
 
-	// Kind parked - something received that could not be stored. refused - a record the CRM refused.
+	// Kind parked - something received that could not be stored. refused - a record the CRM refused. unsent - an agent's message
+	// that the messenger refused, or of which nobody knows whether it arrived; trying it again sends it again.
 	Kind *FailureKind `json:"kind,omitempty"`
 }
 
@@ -1783,12 +1789,18 @@ type TokenGrant struct {
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
 	// CompanyName The name of your company.
+	//
+	// Example: Acme GmbH
 	CompanyName string `json:"company_name"`
 
 	// Email The contact person's email address.
+	//
+	// Example: ann@acme.example
 	Email string `json:"email"`
 
 	// PhoneNumber The contact person's phone number.
+	//
+	// Example: +49 30 1234567
 	PhoneNumber string `json:"phone_number"`
 }
 
@@ -1909,7 +1921,7 @@ type WizardCredentialsInput struct {
 	// Deprecated: login and password authorization will be gone in future versions; use an API key.
 	Login *string `json:"login,omitempty"`
 
-	// OAuth The client Waggle uses towards a CRM that has no package taking the API Key. Accompanies the API Key way.
+	// OAuth The client Waggle uses towards a CRM that has no package taking the API Key. Accompanies the API Key way; left out, the one stored before stays.
 	OAuth *OAuthInput `json:"oauth,omitempty"`
 
 	// Password User password with system administrator rights. Deprecated - will be gone in future versions.
@@ -2026,7 +2038,7 @@ type ListChannelsParams struct {
 // CreateChannelParams defines parameters for CreateChannel.
 type CreateChannelParams struct {
 	// IdempotencyKey The caller's own key for this call. The same key again gives the same answer and does nothing; the same key with
-	// another body is 422.
+	// another body is 409.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -2063,7 +2075,7 @@ type ListChatsParams struct {
 // StartChatParams defines parameters for StartChat.
 type StartChatParams struct {
 	// IdempotencyKey The caller's own key for this call. The same key again gives the same answer and does nothing; the same key with
-	// another body is 422.
+	// another body is 409.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -2079,7 +2091,7 @@ type ListMessagesParams struct {
 // SendMessageParams defines parameters for SendMessage.
 type SendMessageParams struct {
 	// IdempotencyKey The caller's own key for this call. The same key again gives the same answer and does nothing; the same key with
-	// another body is 422.
+	// another body is 409.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -2164,7 +2176,7 @@ type ListQueuesParams struct {
 // FinishWizardParams defines parameters for FinishWizard.
 type FinishWizardParams struct {
 	// IdempotencyKey The caller's own key for this call. The same key again gives the same answer and does nothing; the same key with
-	// another body is 422.
+	// another body is 409.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 

@@ -4,7 +4,6 @@ package channelstest
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -122,7 +121,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 func requireOutcome(t *testing.T, s Subject, err error, want channels.Outcome, texts ...string) *channels.Error {
 	t.Helper()
 	var e *channels.Error
-	require.True(t, errors.As(err, &e), "not an *Error but %T: %v", err, err)
+	require.ErrorAs(t, err, &e, "not an *Error but %T", err)
 	assert.Equal(t, want, e.Outcome, "%v", err)
 	assert.NotEmpty(t, e.Reason)
 	for _, secret := range append(secrets(s), texts...) {

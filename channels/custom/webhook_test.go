@@ -2,7 +2,6 @@ package custom_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -145,7 +144,7 @@ func FuzzWebhook(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d, err := a.Webhook(t.Context(), hooked, request(encodedCode, body))
 		if err != nil {
-			require.True(t, errors.Is(err, channels.ErrMalformed), "%v", err)
+			require.ErrorIs(t, err, channels.ErrMalformed)
 			require.Empty(t, d)
 			return
 		}

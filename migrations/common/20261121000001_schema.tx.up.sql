@@ -45,6 +45,7 @@ CREATE TABLE environments (
   display           text NOT NULL DEFAULT 'popup',
   simultaneous_chats      int,                    -- set here; NULL: the CRM's value, else 2
   accept_timeout_minutes  int,                    -- set here; NULL: the CRM's value, else 5
+  site_url          text NOT NULL DEFAULT '',     -- set here; empty: the CRM's SiteUrl, else its address
   crm_settings      jsonb,                        -- the CRM's values by its codes, as last read
   crm_settings_at   bigint,
   crm_version       text NOT NULL DEFAULT '',
@@ -89,8 +90,7 @@ CREATE TABLE idempotency_keys (
   operation      text NOT NULL,
   key            text NOT NULL,
   request_hash   bytea NOT NULL,
-  status         int NOT NULL,
-  answer         bytea NOT NULL,
+  answer         bytea NOT NULL,                  -- JSON of what the store's method returned
   created_at     bigint NOT NULL,
   PRIMARY KEY (environment_id, operation, key)
 );
@@ -138,7 +138,8 @@ CREATE TABLE queues (
   rule            text NOT NULL,                  -- to_all_agents, to_an_available_agent
   timeout_minutes int,
   created_at      bigint NOT NULL,
-  deleted_at      bigint
+  deleted_at      bigint,
+  crm_pushed      text NOT NULL DEFAULT ''        -- fingerprint of what the CRM has
 );
 CREATE INDEX queues_environment ON queues (environment_id);
 
@@ -183,6 +184,7 @@ CREATE TABLE channels (
   receive         text NOT NULL,                  -- webhook, polling
   fields          jsonb NOT NULL,                 -- plain fields
   secrets         bytea,                          -- encrypted JSON: secret fields and the hook secret
+  agents_may_start boolean NOT NULL DEFAULT false, -- agents may start dialogues, where the kind can (b20)
   created_at      bigint NOT NULL,
   version         bigint NOT NULL DEFAULT 1,      -- moves with each change of state or credentials
   receiving_ok    boolean NOT NULL DEFAULT false,
@@ -304,8 +306,9 @@ CREATE UNIQUE INDEX chats_one_open ON chats (identity_id) WHERE closed_at IS NUL
 CREATE INDEX chats_list ON chats (environment_id, id);
 CREATE INDEX chats_contact ON chats (contact_id);
 CREATE INDEX chats_channel ON chats (channel_id);
-CREATE INDEX chats_agent ON chats (agent_id) WHERE closed_at IS NULL AND agent_id IS NOT NULL;
-CREATE INDEX chats_waiting ON chats (environment_id, look_at, opened_at) WHERE closed_at IS NULL AND agent_id IS NULL AND held_reason IS NULL;
+CREATE INDEX chats_agent ON chats (agent_id, on_hold, weight) WHERE closed_at IS NULL AND agent_id IS NOT NULL;
+CREATE INDEX chats_waiting ON chats (environment_id, queue_id, opened_at) WHERE closed_at IS NULL AND agent_id IS NULL AND held_reason IS NULL;
+CREATE INDEX chats_put_off ON chats (environment_id) WHERE look_at > 0 AND closed_at IS NULL;
 CREATE INDEX chats_held ON chats (environment_id) WHERE held_reason IS NOT NULL;
 CREATE INDEX chats_accepting ON chats (environment_id, assigned_at) WHERE closed_at IS NULL AND accepted_at IS NULL AND assigned_at IS NOT NULL;
 CREATE INDEX chats_agent_due ON chats (environment_id, agent_due_since) WHERE agent_due_since IS NOT NULL;
@@ -371,18 +374,27 @@ CREATE TABLE parts (
 );
 CREATE INDEX parts_external ON parts (chat_id, external_id) WHERE external_id IS NOT NULL;
 
--- Incoming items the store refused for their data: kept raw, visible, to be tried again.
-CREATE TABLE parked (
+-- What did not get through, kept until somebody has looked at it.
+CREATE TABLE failures (
   id             uuid PRIMARY KEY,
   environment_id uuid NOT NULL,
-  channel_id     uuid NOT NULL,
-  event_key      text NOT NULL,
-  raw            jsonb NOT NULL,
+  kind           text NOT NULL,                   -- parked: an event the store refused for its data; refused: a record the CRM refused; unsent: an agent's message
+  status         text NOT NULL DEFAULT 'open',    -- open, redriven, discarded
+  subject        text NOT NULL,                   -- event, message, chat, contact, identity
+  subject_key    text NOT NULL,                   -- its id; of an event: channel and event key
+  what           text NOT NULL,                   -- for people, without content
   error          text NOT NULL,
-  at             bigint NOT NULL,
-  UNIQUE (channel_id, event_key)
+  channel_id     uuid,
+  chat_id        uuid,
+  raw            jsonb,                           -- the parked event
+  attempts       int NOT NULL DEFAULT 1,
+  first_at       bigint NOT NULL,
+  last_at        bigint NOT NULL,
+  discarded_by   text NOT NULL DEFAULT '',
+  discarded_at   bigint,
+  UNIQUE (environment_id, kind, subject, subject_key)
 );
-CREATE INDEX parked_environment ON parked (environment_id, id);
+CREATE INDEX failures_list ON failures (environment_id, status, id);
 
 -- Where SQLite counts chats; PostgreSQL uses a sequence.
 CREATE TABLE counters (

@@ -35,6 +35,8 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   w        receive_item[];
+  ids      uuid[]; -- identities
+  places   uuid[]; -- chats
   unmoved  bigint := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
   now_us   bigint;
 BEGIN
@@ -62,23 +64,20 @@ BEGIN
   FROM wanted JOIN born ON born.id = wanted.new_identity;
 
   -- The global lock order: identity, chat, agent.
-  PERFORM 1 FROM identities d
-  WHERE (d.channel_id, d.external_id) IN (SELECT channel_id, user_id FROM unnest(w))
-  ORDER BY d.channel_id, d.external_id
-  FOR NO KEY UPDATE;
-
-  PERFORM 1 FROM chats c
-  WHERE c.id IN (
-    SELECT o.id FROM unnest(w) i
-    JOIN identities d ON d.channel_id = i.channel_id AND d.external_id = i.user_id
-    JOIN chats o ON o.identity_id = d.id AND o.closed_at IS NULL
-    UNION
-    SELECT t.chat_id FROM unnest(w) i
-    JOIN timeline t ON t.channel_id = i.channel_id AND t.account_id = i.account_id AND t.event_key = i.message_key
-    WHERE i.kind = 'edit'
+  WITH d AS MATERIALIZED (
+    SELECT DISTINCT (SELECT id FROM identities WHERE channel_id = i.channel_id AND external_id = i.user_id) AS id FROM unnest(w) i
   )
-  ORDER BY c.id
-  FOR UPDATE;
+  SELECT array_agg(id ORDER BY id) INTO ids FROM d;
+  PERFORM 1 FROM identities WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE;
+
+  SELECT array_agg(DISTINCT c) INTO places FROM (
+    SELECT (SELECT id FROM chats WHERE identity_id = d AND closed_at IS NULL LIMIT 1) AS c FROM unnest(ids) d
+    UNION ALL
+    SELECT (SELECT chat_id FROM timeline t
+            WHERE t.channel_id = i.channel_id AND t.account_id = i.account_id AND t.event_key = i.message_key LIMIT 1)
+    FROM unnest(w) i WHERE i.kind = 'edit'
+  ) found;
+  PERFORM 1 FROM chats WHERE id = ANY (places) ORDER BY id FOR UPDATE;
 
   RETURN QUERY
   WITH known AS (
@@ -87,15 +86,20 @@ BEGIN
            CASE WHEN i.kind = 'edit' AND t.id IS NULL THEN 'message' ELSE i.kind END AS what,
            CASE WHEN i.kind = 'edit' AND t.id IS NULL THEN i.message_key ELSE i.event_key END AS key
     FROM unnest(w) i
-    JOIN identities d ON d.channel_id = i.channel_id AND d.external_id = i.user_id
-    LEFT JOIN timeline t ON i.kind = 'edit' AND t.channel_id = i.channel_id AND t.account_id = i.account_id
-                        AND t.event_key = i.message_key AND t.kind = 'message'
+    CROSS JOIN LATERAL (
+      SELECT id, contact_id FROM identities WHERE channel_id = i.channel_id AND external_id = i.user_id LIMIT 1) d
+    LEFT JOIN LATERAL (
+      SELECT id, chat_id FROM timeline
+      WHERE i.kind = 'edit' AND channel_id = i.channel_id AND account_id = i.account_id AND event_key = i.message_key AND kind = 'message'
+      LIMIT 1) t ON true
   ), fresh AS (
-    -- Repeats go before a chat is looked for, so that a repeat after a close opens nothing and no number is skipped.
-    SELECT k.*, CASE WHEN k.what = 'edit' THEN k.target_chat ELSE c.id END AS chat
+    -- Repeats go before a chat is looked for, so that a repeat after a close opens nothing and no number is skipped. The
+    -- look-ups are scalar and lateral with LIMIT 1, so that each is one descent of its index whatever the statistics say.
+    SELECT k.*, CASE WHEN k.what = 'edit' THEN k.target_chat
+                     ELSE (SELECT c.id FROM chats c WHERE c.identity_id = k.identity AND c.closed_at IS NULL LIMIT 1) END AS chat
     FROM known k
-    LEFT JOIN chats c ON c.identity_id = k.identity AND c.closed_at IS NULL
-    WHERE NOT EXISTS (SELECT 1 FROM timeline x WHERE x.channel_id = k.channel_id AND x.account_id = k.account_id AND x.event_key = k.key)
+    WHERE (SELECT x.id FROM timeline x
+           WHERE x.channel_id = k.channel_id AND x.account_id = k.account_id AND x.event_key = k.key LIMIT 1) IS NULL
   ), placed AS (
     SELECT f.*, f.chat IS NULL AS is_new,
            coalesce(f.chat, first_value(f.new_chat) OVER (PARTITION BY f.identity, f.chat IS NULL ORDER BY f.ord)) AS place

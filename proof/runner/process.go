@@ -19,7 +19,7 @@ import (
 // Build compiles the product into dir and returns the binary's path.
 func Build(ctx context.Context, dir string) (string, error) {
 	bin := filepath.Join(dir, "waggle")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "waggle").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "waggle").CombinedOutput() //nolint:gosec // no outside input
 	if err != nil {
 		return "", fmt.Errorf("build waggle: %w\n%s", err, out)
 	}
@@ -43,9 +43,8 @@ const logKept = 2000
 
 // Start starts the binary with arguments and, beside the present environment, env ("NAME=value").
 func Start(bin, name string, args, env []string) (*Process, error) {
-	p := &Process{Name: name, cmd: exec.Command(bin, args...), done: make(chan struct{})}
+	p := &Process{Name: name, cmd: exec.Command(bin, args...), done: make(chan struct{})} //nolint:gosec,noctx // our own binary; it lives until Kill or Stop
 	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout = nil
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -69,6 +68,9 @@ func Start(bin, name string, args, env []string) (*Process, error) {
 	}()
 	return p, nil
 }
+
+// PID is the process's number, for what the operating system knows about it.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Log returns the latest lines the process wrote.
 func (p *Process) Log() []string {
@@ -108,14 +110,16 @@ func (p *Process) Stop(limit time.Duration) error {
 func (p *Process) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	web := &http.Client{Timeout: 5 * time.Second}
+	defer web.CloseIdleConnections()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Base+"/readyz", nil)
 		if err != nil {
 			return err
 		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
+		if res, err := web.Do(req); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return nil

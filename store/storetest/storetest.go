@@ -82,7 +82,9 @@ func open(t testing.TB, url string) *store.Store {
 // plain seals nothing: what a test wrote it can read.
 type plain struct{}
 
-func (plain) Seal(p []byte, about string) ([]byte, error) { return append([]byte(about+"|"), p...), nil }
+func (plain) Seal(p []byte, about string) ([]byte, error) {
+	return append([]byte(about+"|"), p...), nil
+}
 
 func (plain) Open(c []byte, about string) ([]byte, error) {
 	p, ok := strings.CutPrefix(string(c), about+"|")

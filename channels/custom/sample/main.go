@@ -29,22 +29,23 @@ func webhook(w http.ResponseWriter, r *http.Request) {
 		User           struct{ ID string }
 	}
 	given, err := url.PathUnescape(r.Header.Get("X-Confirmation-Code"))
-	if err != nil || subtle.ConstantTimeCompare([]byte(given), []byte(code)) != 1 {
+	switch {
+	case err != nil || subtle.ConstantTimeCompare([]byte(given), []byte(code)) != 1:
 		w.WriteHeader(http.StatusUnauthorized)
-	} else if json.NewDecoder(r.Body).Decode(&m) != nil {
+	case json.NewDecoder(r.Body).Decode(&m) != nil:
 		w.WriteHeader(http.StatusBadRequest)
-	} else if m.Type == "check" {
+	case m.Type == "check":
 		fmt.Fprint(w, `{"name":"Sample messenger"}`)
-	} else if m.Type == "connect" {
+	case m.Type == "connect":
 		hook = m.HookURL
 		fmt.Fprint(w, `{"name":"Sample messenger"}`)
-	} else if m.Type == "message" {
+	case m.Type == "message":
 		if !shown[m.ID] {
 			shown[m.ID] = true
 			fmt.Printf("%s reads: %s\n", m.User.ID, m.Text)
 		}
 		_ = json.NewEncoder(w).Encode(map[string]string{"message_id": m.ID})
-	} else {
+	default:
 		w.WriteHeader(http.StatusBadRequest)
 	}
 }

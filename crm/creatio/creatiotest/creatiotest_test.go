@@ -72,9 +72,7 @@ func (c *caller) send(method, path, body string, edit func(*http.Request)) reply
 	response, err := client.Do(request)
 	require.NoError(c.t, err)
 	defer response.Body.Close()
-	for _, cookie := range response.Cookies() {
-		c.cookies = append(c.cookies, cookie)
-	}
+	c.cookies = append(c.cookies, response.Cookies()...)
 	raw, err := io.ReadAll(response.Body)
 	require.NoError(c.t, err)
 	r := reply{status: response.StatusCode, body: string(raw), header: response.Header}

@@ -1,0 +1,34 @@
+# Everything a developer does here. `make` alone lists it.
+
+GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race test-all lint generate fuzz demo
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build ./waggle
+	go build -o waggle .
+
+test: ## Run the tests; PostgreSQL and Redis too where TEST_DATABASE_URL and TEST_REDIS_URL are set
+	go test $(ARGS) ./...
+
+race: ## Run the tests with the race detector (needs a C compiler)
+	go test -race $(ARGS) ./...
+
+test-all: ## Everything that must hold before a merge, on servers of its own: PostgreSQL, Redis, linter, demo
+	.ci/run
+
+lint: ## Run the linter, with the import rule of .golangci.yml
+	$(GOLANGCI_LINT) run --allow-parallel-runners $(ARGS) ./...
+
+generate: ## Regenerate what is generated: api/gen from openapi.yaml, README's table from the flags
+	go generate ./...
+
+fuzz: ## Fuzz what parses a messenger's deliveries, half a minute each
+	go test ./channels/telegram -run '^$$' -fuzz FuzzParse -fuzztime 30s
+	go test ./channels/custom -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
+
+demo: ## Try Waggle: doubles of Telegram, a custom messenger and Creatio
+	go run . demo

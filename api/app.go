@@ -1,0 +1,123 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/gofiber/fiber/v2"
+
+	"waggle/api/gen"
+)
+
+// The limits of a request.
+const (
+	maxBody        = 1 << 20  // webhooks and API calls alike
+	maxRead        = 4 << 20  // larger bodies are cut off unread, which many clients take for a broken connection
+	maxHeaders     = 16 << 10 // request line included
+	readTimeout    = 30 * time.Second
+	writeTimeout   = 60 * time.Second // the event stream renews it with each write
+	idleTimeout    = 2 * time.Minute
+	requestTimeout = 30 * time.Second // of a generated operation
+)
+
+const base = "/api/v1"
+
+// App builds the façade: its limits, what every request passes through, and its routes.
+func (s *Server) App() *fiber.App {
+	spec := must(gen.GetSpec())
+	app := fiber.New(fiber.Config{
+		AppName:               "Waggle",
+		DisableStartupMessage: true,
+		// What handlers read from a request may outlive it: Fiber reuses its memory otherwise.
+		Immutable:               true,
+		CaseSensitive:           true,
+		BodyLimit:               maxRead,
+		ReadBufferSize:          maxHeaders,
+		ReadTimeout:             readTimeout,
+		WriteTimeout:            writeTimeout,
+		IdleTimeout:             idleTimeout,
+		EnableTrustedProxyCheck: true,
+		TrustedProxies:          s.Options.TrustedProxies,
+		ProxyHeader:             fiber.HeaderXForwardedFor,
+		EnableIPValidation:      true,
+		JSONDecoder:             decodeStrictly,
+		ErrorHandler:            s.render,
+	})
+	app.Use(s.observe, secureHeaders, refuseBodies)
+	s.mountOperations(app)
+	s.mountDocs(app, spec)
+	if s.Options.MovableClock {
+		app.Post("/demo/clock", s.moveClock)
+	}
+	s.mountHooks(app)
+	s.mountAPI(app, spec)
+	return app
+}
+
+// must unwraps what is read from the program itself: only a broken build can fail there.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// mountAPI mounts what is under /api/v1: everything but the token request is behind authentication.
+func (s *Server) mountAPI(app *fiber.App, spec *openapi3.T) {
+	api := app.Group(base)
+	api.Use(s.cors)
+	api.Post("/token-requests", newSourceLimit(tokenRequestBurst, tokenRequestEvery, time.Now).handle)
+	api.Use(s.authenticate, ownOrigin, onlyWizard, noConfigurationForAgents)
+	api.Get("/events", s.streamEvents)
+	s.mountMedia(api)
+	api.Use(withDeadline)
+	mountValidation(api, spec)
+	gen.RegisterHandlersWithOptions(app, gen.NewStrictHandler(s, nil), gen.FiberServerOptions{BaseURL: base})
+}
+
+// secureHeaders tells browsers to take nothing of ours for something else. Answers may hold secrets, so nobody keeps them.
+func secureHeaders(c *fiber.Ctx) error {
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	c.Set(fiber.HeaderXFrameOptions, "DENY")
+	c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+	c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.Next()
+}
+
+// refuseBodies keeps out what is too large and what is packed: a kilobyte could unpack to gigabytes.
+func refuseBodies(c *fiber.Ctx) error {
+	if len(c.Request().Body()) > maxBody {
+		return fiber.ErrRequestEntityTooLarge
+	}
+	if e := c.Get(fiber.HeaderContentEncoding); e != "" && e != "identity" {
+		return fail(fiber.StatusUnsupportedMediaType, "unsupported-encoding", "Send the body without Content-Encoding.")
+	}
+	return c.Next()
+}
+
+// withDeadline ends what a generated operation does in time.
+func withDeadline(c *fiber.Ctx) error {
+	ctx, cancel := context.WithTimeout(c.UserContext(), requestTimeout)
+	defer cancel()
+	c.SetUserContext(ctx)
+	return c.Next()
+}
+
+// decodeStrictly decodes one JSON value and refuses unknown properties and anything behind the value. An empty body is io.EOF.
+func decodeStrictly(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is something behind the JSON value")
+	}
+	return nil
+}

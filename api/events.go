@@ -1,0 +1,136 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"waggle/chat"
+	"waggle/jobs"
+)
+
+// heartbeat is how often a silent stream says that it lives, and looks whether its token still does.
+const heartbeat = 15 * time.Second
+
+// stream is one browser's event stream.
+type stream struct {
+	server *Server
+	who    caller
+	token  string
+	queues []uuid.UUID // the agent's
+	conn   net.Conn
+	w      *bufio.Writer
+}
+
+// streamEvents serves GET /events: hints to fetch again, until the client leaves, the token ends or the server stops.
+func (s *Server) streamEvents(c *fiber.Ctx) error {
+	who, err := callerOf(c.UserContext())
+	if err != nil {
+		return err
+	}
+	token, _ := bearer(c)
+	st := &stream{server: s, who: who, token: token, conn: c.Context().Conn()}
+	if err := st.refresh(c.UserContext()); err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, "text/event-stream")
+	c.Set("X-Accel-Buffering", "no")
+	stopped := c.Context().Done()
+	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		st.w = w
+		st.run(ctx, stopped)
+	})
+	return nil
+}
+
+// run writes events until there is nobody to write to. A stream begins with a resync: what happened before is not known.
+func (st *stream) run(ctx context.Context, stopped <-chan struct{}) {
+	events := st.server.Jobs.Hints.Subscribe(ctx, st.who.Environment)
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	ok := st.write("retry: 3000\n\n") && st.send(jobs.Event{Type: "resync"})
+	for ok {
+		select {
+		case <-stopped:
+			return
+		case e, open := <-events:
+			ok = open && st.handle(ctx, e)
+		case <-beat.C:
+			ok = st.refresh(ctx) == nil && st.write(": alive\n\n")
+		}
+	}
+}
+
+// handle passes an event on if it concerns the caller, and reports whether the stream goes on. What may have changed an agent's
+// queues has them read again.
+func (st *stream) handle(ctx context.Context, e jobs.Event) bool {
+	if e.Type == eventSessionEnded {
+		return e.ID != st.who.SessionID
+	}
+	if st.who.Role == chat.AgentRole && (e.Type == "queue" || (e.Type == "agent" && e.ID == st.who.AgentID)) {
+		if st.refresh(ctx) != nil {
+			return false
+		}
+	}
+	return !concerns(e, st.who, st.queues) || st.send(e)
+}
+
+// refresh looks the token up again, and the agent's queues.
+func (st *stream) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	if _, err := st.server.Store.Authenticate(ctx, st.token); err != nil {
+		return err
+	}
+	if st.who.AgentID == uuid.Nil {
+		return nil
+	}
+	queues, err := st.server.Store.AgentQueues(ctx, st.who.Environment, st.who.AgentID)
+	st.queues = queues
+	return err
+}
+
+// concerns reports whether a caller may know of an event. Administrators of either kind know of all; an agent of what is for him
+// or for one of his queues, and of what is for everyone but the administrator's business.
+func concerns(e jobs.Event, who caller, queues []uuid.UUID) bool {
+	if who.Role != chat.AgentRole {
+		return true
+	}
+	switch e.Type {
+	case "configuration", "process", "job", "failure":
+		return false
+	}
+	if e.AgentID == uuid.Nil && e.QueueID == uuid.Nil {
+		return true
+	}
+	return (e.AgentID != uuid.Nil && e.AgentID == who.AgentID) || (e.QueueID != uuid.Nil && slices.Contains(queues, e.QueueID))
+}
+
+func (st *stream) send(e jobs.Event) bool {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return false
+	}
+	return st.write(fmt.Sprintf("event: %s\ndata: %s\n\n", e.Type, data))
+}
+
+// write sends text at once and reports whether the client was there to take it. Each write has its own deadline: the
+// server's is for a whole answer.
+func (st *stream) write(text string) bool {
+	if err := st.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return false
+	}
+	if _, err := st.w.WriteString(text); err != nil {
+		return false
+	}
+	return st.w.Flush() == nil
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"waggle/api/gen"
+	"waggle/channels"
+	"waggle/chat"
+	"waggle/store"
+)
+
+// ListMessages lists a chat's messages in the order of its timeline.
+func (s *Server) ListMessages(ctx context.Context, r gen.ListMessagesRequestObject) (gen.ListMessagesResponseObject, error) {
+	c, v, err := s.viewer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v); err != nil {
+		return nil, storeProblem(err, "chat")
+	}
+	var after int64
+	if r.Params.Cursor != nil {
+		if after, err = strconv.ParseInt(*r.Params.Cursor, 10, 64); err != nil {
+			return nil, listProblem(store.ErrCursor, "messages")
+		}
+	}
+	limit := valueOr(r.Params.Limit, defaultLimit)
+	rows, err := s.Store.Messages(ctx, c.Environment, r.ID, after, limit+1)
+	if err != nil {
+		return nil, storeProblem(err, "messages")
+	}
+	var next *string
+	if len(rows) > limit {
+		rows = rows[:limit]
+		cursor := strconv.FormatInt(rows[limit-1].Seq, 10)
+		next = &cursor
+	}
+	items := make([]gen.Message, len(rows))
+	for i := range rows {
+		items[i] = messageAnswer(&rows[i])
+	}
+	return gen.ListMessages200JSONResponse{Items: items, NextCursor: next}, nil
+}
+
+// SendMessage accepts an agent's message for sending.
+func (s *Server) SendMessage(ctx context.Context, r gen.SendMessageRequestObject) (gen.SendMessageResponseObject, error) {
+	c, v, err := s.actor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v); err != nil {
+		return nil, storeProblem(err, "chat")
+	}
+	if strings.TrimSpace(r.Body.Text) == "" {
+		return nil, invalid(field("text", "must not be blank"))
+	}
+	guard, err := idem(ctx, "sendMessage", r.Params.IdempotencyKey, r.ID, r.Body)
+	if err != nil {
+		return nil, err
+	}
+	id, changed, replayed, err := s.Store.SendReply(ctx, c.Environment, store.Reply{
+		ChatID: r.ID, Agent: c.AgentID, Take: !v.All, Text: r.Body.Text, ReplyTo: idOf(r.Body.ReplyTo),
+	}, guard)
+	if errors.Is(err, store.ErrReplyTo) {
+		return nil, invalid(field("reply_to", "is not a message of this chat")).because(err)
+	}
+	if err != nil {
+		return nil, storeProblem(err, "chat")
+	}
+	if !replayed {
+		s.Jobs.MessageAccepted(ctx, changed)
+	}
+	answer, err := s.showMessage(ctx, c, r.ID, id)
+	return gen.SendMessage201JSONResponse(answer), err
+}
+
+// ResendMessage sends once more what failed or whose outcome is unknown: the agent's decision, never Waggle's.
+func (s *Server) ResendMessage(ctx context.Context, r gen.ResendMessageRequestObject) (gen.ResendMessageResponseObject, error) {
+	c, v, err := s.actor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v); err != nil {
+		return nil, storeProblem(err, "chat")
+	}
+	changed, err := s.Store.Resend(ctx, c.Environment, r.ID, r.MessageID, c.AgentID)
+	if err != nil {
+		return nil, storeProblem(err, "message")
+	}
+	s.Jobs.MessageAccepted(ctx, changed)
+	answer, err := s.showMessage(ctx, c, r.ID, r.MessageID)
+	return gen.ResendMessage200JSONResponse(answer), err
+}
+
+func (s *Server) showMessage(ctx context.Context, c caller, chatID, id uuid.UUID) (gen.Message, error) {
+	m, err := s.Store.MessageOf(ctx, c.Environment, chatID, id)
+	if err != nil {
+		return gen.Message{}, storeProblem(err, "message")
+	}
+	return messageAnswer(&m), nil
+}
+
+// messageAnswer is a message as answers show it: its present text, and what it said before.
+func messageAnswer(m *store.Message) gen.Message {
+	a := gen.Message{
+		ID: m.ID, ChatID: m.ChatID, Seq: m.Seq, Direction: gen.Direction(m.Direction), Author: gen.Author(m.Author), AgentID: idOrNull(m.AgentID),
+		Text: m.Now(), ReplyTo: idOrNull(m.ReplyTo), Edits: []gen.MessageEdit{}, DeletedAt: m.Deleted.Ptr(),
+		Attachments: attachmentAnswers(m.ID, m.Attachments), State: gen.MessageState(m.State), Error: orNull(m.Error),
+		Parts: []gen.MessagePart{}, CreatedAt: m.At.Time, ProviderAt: m.ProviderAt.Ptr(),
+	}
+	before := m.Text
+	for _, e := range m.Edits {
+		a.Edits = append(a.Edits, gen.MessageEdit{Text: before, EditedAt: e.At.Time})
+		before = e.Text
+	}
+	for _, p := range m.Parts {
+		a.Parts = append(a.Parts, gen.MessagePart{Index: p.N, State: partState(p.State), ExternalID: orNull(p.ExternalID), Error: orNull(p.Error)})
+	}
+	return a
+}
+
+// partState is a part's state in the words of messages: a planned one is accepted.
+func partState(s chat.PartState) gen.MessageState {
+	if s == chat.PartPlanned {
+		return gen.MessageState(chat.MessageAccepted)
+	}
+	return gen.MessageState(s)
+}
+
+func attachmentAnswers(message uuid.UUID, files []channels.Attachment) []gen.Attachment {
+	answers := make([]gen.Attachment, len(files))
+	for i, f := range files {
+		answers[i] = gen.Attachment{Name: orNull(f.Name), Mime: orNull(f.MIME), URL: fmt.Sprintf("%s/media/%s/%d", base, message, i)}
+		if f.Size > 0 {
+			answers[i].Size = &f.Size
+		}
+	}
+	return answers
+}

@@ -1,0 +1,122 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+)
+
+const (
+	requestIDKey = "request_id"
+	noteKey      = "note"
+)
+
+// note adds to the request's one log line. Never content, never a secret.
+func note(c *fiber.Ctx, attrs ...slog.Attr) { c.Locals(noteKey, attrs) }
+
+// panicked is a handler's panic as an error.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// observe gives the request an id, turns its error into an answer, and writes its one log line. The line holds no query (it
+// may carry a token), no body and no header.
+func (s *Server) observe(c *fiber.Ctx) error {
+	began := time.Now()
+	id := requestID(c)
+	c.Set(fiber.HeaderXRequestID, id)
+	err := recovered(c)
+	if err != nil {
+		if err := s.render(c, err); err != nil {
+			return err
+		}
+	}
+	s.logRequest(c, began, err)
+	return nil
+}
+
+// recovered runs the rest of the request and turns a panic into an error.
+func recovered(c *fiber.Ctx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicked{value: p, stack: debug.Stack()}
+		}
+	}()
+	return c.Next()
+}
+
+// requestID returns the request's id: the caller's own X-Request-Id where it is a plain word, else a new one.
+func requestID(c *fiber.Ctx) string {
+	if id, ok := c.Locals(requestIDKey).(string); ok {
+		return id
+	}
+	id := c.Get(fiber.HeaderXRequestID)
+	if !plainWord(id) {
+		id = uuid.NewString()
+	}
+	c.Locals(requestIDKey, id)
+	return id
+}
+
+func plainWord(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) logRequest(c *fiber.Ctx, began time.Time, err error) {
+	status := c.Response().StatusCode()
+	attrs := []slog.Attr{
+		slog.String("request_id", requestID(c)),
+		slog.String("method", c.Method()),
+		slog.String("route", c.Route().Path),
+		slog.String("path", c.Path()),
+		slog.Int("status", status),
+		slog.Float64("ms", float64(time.Since(began).Microseconds())/1000),
+		slog.Int("bytes_in", len(c.Request().Body())),
+		slog.String("source", c.IP()),
+	}
+	if who, err := callerOf(c.UserContext()); err == nil {
+		attrs = append(attrs, slog.String("environment_id", who.Environment.String()), slog.String("by", string(who.By)), slog.String("role", string(who.Role)))
+		if who.AgentID != uuid.Nil {
+			attrs = append(attrs, slog.String("agent_id", who.AgentID.String()))
+		}
+	}
+	if more, ok := c.Locals(noteKey).([]slog.Attr); ok {
+		attrs = append(attrs, more...)
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		attrs = append(attrs, slog.String("error", explain(err)))
+	}
+	var p *panicked
+	if errors.As(err, &p) {
+		attrs = append(attrs, slog.String("stack", string(p.stack)))
+	}
+	if status >= fiber.StatusInternalServerError && status != fiber.StatusNotImplemented {
+		level = slog.LevelError
+	}
+	s.log().LogAttrs(c.UserContext(), level, "request", attrs...)
+}
+
+// log is the server's log; a server without one is silent.
+func (s *Server) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}

@@ -1,0 +1,67 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"waggle/api/gen"
+)
+
+// readyTimeout bounds what /readyz asks of others.
+const readyTimeout = 2 * time.Second
+
+func (s *Server) mountOperations(app *fiber.App) {
+	metrics := s.Metrics
+	if metrics == nil {
+		metrics = prometheus.DefaultGatherer
+	}
+	app.Get("/healthz", s.health)
+	app.Get("/readyz", s.ready)
+	app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+}
+
+// health says that the process lives, and which version it is. It asks nobody: a slow database is no reason to restart.
+func (s *Server) health(c *fiber.Ctx) error {
+	return c.JSON(gen.Health{Status: gen.HealthStatusOk, Version: s.Options.Version})
+}
+
+// ready says whether the process can serve: the database must answer and have this version's schema. Redis only carries
+// hints, so that its absence is told but is no reason to stop serving.
+func (s *Server) ready(c *fiber.Ctx) error {
+	ctx, cancel := context.WithTimeout(c.UserContext(), readyTimeout)
+	defer cancel()
+	h := gen.Health{Status: gen.HealthStatusOk, Version: s.Options.Version, Checks: map[string]string{"database": "ok"}}
+	if why := s.databaseFault(ctx); why != "" {
+		h.Status, h.Checks["database"] = gen.HealthStatusUnavailable, why
+	}
+	if s.Redis != nil {
+		h.Checks["redis"] = "ok"
+		if err := s.Redis(ctx); err != nil {
+			h.Checks["redis"] = "not reachable: work goes on, slower"
+		}
+	}
+	if h.Status != gen.HealthStatusOk {
+		c.Set(fiber.HeaderRetryAfter, "5")
+		c.Status(http.StatusServiceUnavailable)
+	}
+	return c.JSON(h)
+}
+
+// databaseFault says what is wrong with the database, in words that name neither its address nor its user.
+func (s *Server) databaseFault(ctx context.Context) string {
+	pending, err := s.Store.Pending(ctx)
+	switch {
+	case err != nil:
+		return "not reachable"
+	case pending > 0:
+		return "its schema is older than the program: run migrate"
+	default:
+		return ""
+	}
+}

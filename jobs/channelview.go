@@ -1,0 +1,58 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"waggle/channels"
+	"waggle/store"
+)
+
+// HookPath is where a channel's webhooks arrive, below our public address.
+func HookPath(ch *store.Channel) string { return "/hooks/" + ch.Kind + "/" + ch.ID.String() }
+
+// OpenChannel gives the adapter's view of a channel: all fields with the secrets in clear, and its webhook's public address,
+// empty where this installation has none.
+func (j *Jobs) OpenChannel(ctx context.Context, ch *store.Channel) (channels.Channel, error) {
+	secrets, err := j.Store.OpenSecrets(ch)
+	if err != nil {
+		return channels.Channel{}, err
+	}
+	public, err := j.publicURL(ctx, ch)
+	if err != nil {
+		return channels.Channel{}, err
+	}
+	return channelView(ch, secrets, public), nil
+}
+
+// publicURL returns our public address as this channel's environment knows it; empty where there is none.
+func (j *Jobs) publicURL(ctx context.Context, ch *store.Channel) (string, error) {
+	own, _, err := j.Store.PublicURLs(ctx, ch.EnvironmentID)
+	if own == "" {
+		own = j.PublicURL
+	}
+	return own, err
+}
+
+func channelView(ch *store.Channel, secrets store.ChannelSecrets, public string) channels.Channel {
+	fields := map[string]string{}
+	maps.Copy(fields, ch.Fields)
+	maps.Copy(fields, secrets.Fields)
+	view := channels.Channel{
+		ID: ch.ID, AccountID: ch.AccountID, Fields: fields, Receive: channels.Receive(ch.Receive), HookSecret: secrets.HookSecret,
+	}
+	if public != "" {
+		view.HookURL = public + HookPath(ch)
+	}
+	return view
+}
+
+// adapter returns the adapter of a channel's kind. A kind this version lost is an error of the installation.
+func (j *Jobs) adapter(kind string) (channels.Adapter, error) {
+	a, ok := j.Channels[kind]
+	if !ok {
+		return nil, fmt.Errorf("there is no adapter for channels of kind %q", kind)
+	}
+	return a, nil
+}

@@ -1,0 +1,96 @@
+package jobs_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun/driver/pgdriver"
+
+	"waggle/chat"
+	"waggle/store"
+	"waggle/store/storetest"
+)
+
+// A tick costs what is due, nothing else: 100 due chats among 200,000 open ones cost at most three times what they cost among
+// 2,000. COST_CHATS sets another number than 200,000.
+func TestTickCost_S0_21(t *testing.T) {
+	if os.Getenv("TEST_DATABASE_URL") == "" {
+		t.Log("measured on PostgreSQL only; TEST_DATABASE_URL is not set")
+		return
+	}
+	many := 200_000
+	if n, err := strconv.Atoi(os.Getenv("COST_CHATS")); err == nil {
+		many = n
+	}
+	few, lots := tickCost(t, 2_000), tickCost(t, many)
+	ratio := float64(lots) / float64(few)
+	t.Logf("2,000 chats: %s · %d chats: %s · ratio %.2f", few, many, lots, ratio)
+	require.LessOrEqual(t, ratio, 3.0)
+}
+
+// tickCost is how long both processes and the permanent tick take with so many open chats, of which 50 are to be transferred
+// and 50 to be closed.
+func tickCost(t *testing.T, chats int) time.Duration {
+	t.Helper()
+	url := storetest.PostgresURL(t)
+	s, err := store.Open(context.Background(), store.Options{URL: url, MaxConns: 8})
+	require.NoError(t, err)
+	defer s.Close()
+	_, err = s.Migrate(context.Background())
+	require.NoError(t, err)
+	f := newFloor(t, s)
+	f.Set(noLimit)
+	f.Set(late)
+	// As many agents as such a number of chats needs.
+	members := make([]uuid.UUID, 0, chats/200)
+	for i := range chats / 200 {
+		members = append(members, f.Agent("agent "+strconv.Itoa(i)))
+	}
+	queue := f.Queue(chat.ToAnAvailableAgent, 0, members...)
+	channel := f.Channel(queue, 1)
+	ps := append(f.Start(transferAfter(5)), f.Start(closeAfter(5))...)
+	seedChats(t, url, f.Env, channel, queue, chats)
+
+	began := time.Now()
+	f.tick(ps...)
+	took := time.Since(began)
+
+	moved := 0
+	for _, p := range ps {
+		p, err := f.Process(context.Background(), f.Env, p.ID)
+		require.NoError(t, err)
+		moved += int(p.Affected)
+	}
+	require.Equal(t, 100, moved, "all that was due, and nothing else")
+	return took
+}
+
+// seedChats makes open, accepted chats of all agents: half wait for their agent, half for their client, each since a moment
+// ago but for 50 of each half, which are due.
+func seedChats(t *testing.T, url string, env, channel, queue uuid.UUID, n int) {
+	t.Helper()
+	db := sql.OpenDB(pgdriver.NewConnector(pgdriver.WithDSN(url), pgdriver.WithTimeout(time.Minute)))
+	defer db.Close()
+	_, err := db.Exec(`
+WITH us AS (SELECT (extract(epoch from clock_timestamp()) * 1000000)::bigint AS now),
+     team AS (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n, count(*) OVER () AS size FROM agents)
+INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, contact_id, weight, opened_at, agent_id, assigned_at, accepted_at,
+                   last_seq, last_direction, last_message_at, unanswered_since, agent_due_since, closing_since)
+SELECT gen_random_uuid(), $1, i, $2, $3, gen_random_uuid(), gen_random_uuid(), 1, at, team.id, at, at, 2,
+       CASE WHEN i % 2 = 0 THEN 'in' ELSE 'out' END, at,
+       CASE WHEN i % 2 = 0 THEN at END, CASE WHEN i % 2 = 0 THEN at END, CASE WHEN i % 2 = 1 THEN at END
+FROM us, generate_series(1, $4::int) i
+CROSS JOIN LATERAL (SELECT us.now - CASE WHEN i <= 100 THEN 600000000 ELSE 1000000 END AS at) w
+JOIN team ON team.n = i % team.size`, env.String(), channel.String(), queue.String(), n)
+	require.NoError(t, err)
+	_, err = db.Exec(`UPDATE environments SET chats_enabled_at = 0`)
+	require.NoError(t, err)
+	_, err = db.Exec(`ANALYZE chats`)
+	require.NoError(t, err)
+}

@@ -1,0 +1,138 @@
+package keyring
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func fresh(t *testing.T) (text string, ring *Ring) {
+	t.Helper()
+	text, err := New()
+	require.NoError(t, err)
+	ring, err = Parse(text)
+	require.NoError(t, err)
+	return text, ring
+}
+
+func TestSealedOpensOnlyForItsRow(t *testing.T) {
+	_, ring := fresh(t)
+	sealed, err := ring.Seal([]byte("bot token"), "channel 1")
+	require.NoError(t, err)
+	require.NotContains(t, string(sealed), "bot token")
+
+	plain, err := ring.Open(sealed, "channel 1")
+	require.NoError(t, err)
+	require.Equal(t, "bot token", string(plain))
+
+	_, err = ring.Open(sealed, "channel 2")
+	require.ErrorIs(t, err, ErrOpen)
+
+	sealed[len(sealed)-1] ^= 1
+	_, err = ring.Open(sealed, "channel 1")
+	require.ErrorIs(t, err, ErrOpen)
+}
+
+func TestAnotherKeysetOpensNothing(t *testing.T) {
+	_, one := fresh(t)
+	_, two := fresh(t)
+	sealed, err := one.Seal([]byte("x"), "row")
+	require.NoError(t, err)
+	_, err = two.Open(sealed, "row")
+	require.ErrorIs(t, err, ErrOpen)
+}
+
+func TestRotatedKeysetOpensOldAndSealsNew(t *testing.T) {
+	text, old := fresh(t)
+	sealedOld, err := old.Seal([]byte("before"), "row")
+	require.NoError(t, err)
+
+	rotated, err := Rotate(text)
+	require.NoError(t, err)
+	now, err := Parse(rotated)
+	require.NoError(t, err)
+
+	plain, err := now.Open(sealedOld, "row")
+	require.NoError(t, err)
+	require.Equal(t, "before", string(plain))
+
+	sealedNew, err := now.Seal([]byte("after"), "row")
+	require.NoError(t, err)
+	_, err = old.Open(sealedNew, "row")
+	require.ErrorIs(t, err, ErrOpen, "the new key seals")
+}
+
+func TestParseTakesJSONAndBase64(t *testing.T) {
+	text, ring := fresh(t)
+	clear, err := base64.StdEncoding.DecodeString(text)
+	require.NoError(t, err)
+	same, err := Parse("\n" + string(clear) + "\n")
+	require.NoError(t, err)
+	sealed, err := ring.Seal([]byte("x"), "row")
+	require.NoError(t, err)
+	_, err = same.Open(sealed, "row")
+	require.NoError(t, err)
+}
+
+func TestParseRefusesWhatIsNoKeyset(t *testing.T) {
+	for _, text := range []string{"", "secret words", "{}", `{"primaryKeyId":1,"key":[]}`, base64.StdEncoding.EncodeToString([]byte("{")), "bm8="} {
+		_, err := Parse(text)
+		require.ErrorIs(t, err, ErrKeyset, text)
+		require.NotContains(t, err.Error(), "secret words")
+	}
+}
+
+func TestLoadOrCreateKeepsTheFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "waggle.keyset")
+	one, err := LoadOrCreate(path)
+	require.NoError(t, err)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+
+	sealed, err := one.Seal([]byte("x"), "row")
+	require.NoError(t, err)
+	two, err := LoadOrCreate(path)
+	require.NoError(t, err)
+	_, err = two.Open(sealed, "row")
+	require.NoError(t, err)
+
+	left, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "nothing else stays behind")
+}
+
+func TestLoadOrCreateAtOnceMakesOneKeyset(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "waggle.keyset")
+	rings := make([]*Ring, 8)
+	var wg sync.WaitGroup
+	for i := range rings {
+		wg.Go(func() { rings[i], _ = LoadOrCreate(path) })
+	}
+	wg.Wait()
+	require.NotNil(t, rings[0])
+	sealed, err := rings[0].Seal([]byte("x"), "row")
+	require.NoError(t, err)
+	for _, r := range rings {
+		require.NotNil(t, r)
+		_, err := r.Open(sealed, "row")
+		require.NoError(t, err)
+	}
+}
+
+func TestLoadDoesNotHideABrokenFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "waggle.keyset")
+	require.NoError(t, os.WriteFile(path, []byte("half a key"), 0o600))
+	_, err := LoadOrCreate(path)
+	require.ErrorIs(t, err, ErrKeyset)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "half a key", string(text), "never overwritten")
+
+	_, err = Load(path + "-missing")
+	require.ErrorIs(t, err, os.ErrNotExist)
+}

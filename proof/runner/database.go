@@ -1,0 +1,111 @@
+package runner
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	_ "waggle/store" // brings the drivers
+)
+
+// Database is the installation's database seen past Waggle and past the weather: to count what is there, and to let time
+// pass that no test can wait for.
+type Database struct {
+	url    string // of PostgreSQL, with the schema; empty: SQLite
+	schema string
+	sql    *sql.DB
+}
+
+// newSchema makes a schema of its own in the PostgreSQL database at base.
+func newSchema(ctx context.Context, base string) (*Database, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, fmt.Errorf("the database's URL is malformed")
+	}
+	d := &Database{schema: "proof_" + strings.ReplaceAll(uuid.NewString(), "-", "")}
+	admin, err := sql.Open("pg", base)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
+	defer admin.Close()
+	if _, err := admin.ExecContext(ctx, "CREATE SCHEMA "+d.schema); err != nil {
+		return nil, fmt.Errorf("make a schema in PostgreSQL: %w", err)
+	}
+	q := u.Query()
+	q.Set("search_path", d.schema)
+	u.RawQuery = q.Encode()
+	d.url = u.String()
+	d.sql, err = sql.Open("pg", d.url)
+	return d, err
+}
+
+// openFile reads the SQLite file a process writes.
+func openFile(path string) (*Database, error) {
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	return &Database{sql: db}, err
+}
+
+// through is the database's URL by way of another address.
+func (d *Database) through(addr string) string {
+	u, err := url.Parse(d.url)
+	if err != nil {
+		return d.url
+	}
+	u.Host = addr
+	return u.String()
+}
+
+func (d *Database) close(ctx context.Context) {
+	if d.schema != "" {
+		_, _ = d.sql.ExecContext(ctx, "DROP SCHEMA "+d.schema+" CASCADE")
+	}
+	_ = d.sql.Close()
+}
+
+// Int reads one number.
+func (d *Database) Int(ctx context.Context, query string) (n int, err error) {
+	if err := d.sql.QueryRowContext(ctx, query).Scan(&n); err != nil {
+		return 0, fmt.Errorf("%s: %w", query, err)
+	}
+	return n, nil
+}
+
+// Exec changes rows and returns how many.
+func (d *Database) Exec(ctx context.Context, query string) (int, error) {
+	r, err := d.sql.ExecContext(ctx, query)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", query, err)
+	}
+	n, err := r.RowsAffected()
+	return int(n), err
+}
+
+// EndLeases ends every lease on work, as the minute does that nobody wants to wait for after a crash. It returns how many
+// lanes were leased.
+func (d *Database) EndLeases(ctx context.Context) (lanes int, err error) {
+	for _, lane := range []string{"crm", "out"} {
+		n, err := d.Exec(ctx, fmt.Sprintf("UPDATE chats SET %[1]s_until = 1 WHERE %[1]s_until IS NOT NULL", lane))
+		if err != nil {
+			return lanes, err
+		}
+		lanes += n
+	}
+	_, err = d.Exec(ctx, "UPDATE jobs SET until_at = 1 WHERE until_at IS NOT NULL")
+	return lanes, err
+}
+
+// Quiet tells whether no chat has anything to do or being done towards either side.
+func (d *Database) Quiet(ctx context.Context) (bool, error) {
+	n, err := d.Int(ctx, "SELECT count(*) FROM chats WHERE crm_due_at IS NOT NULL OR out_due_at IS NOT NULL OR crm_until IS NOT NULL OR out_until IS NOT NULL")
+	return n == 0, err
+}
+
+// Gaps counts the chats whose timeline is not numbered 1, 2, 3 … to the end.
+func (d *Database) Gaps(ctx context.Context) (int, error) {
+	return d.Int(ctx, `SELECT count(*) FROM chats AS c WHERE c.last_seq <> (SELECT count(*) FROM timeline AS t WHERE t.chat_id = c.id)
+		OR c.last_seq <> (SELECT coalesce(max(t.seq), 0) FROM timeline AS t WHERE t.chat_id = c.id)`)
+}

@@ -1,0 +1,90 @@
+package runner
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Front is the load balancer before the API processes: each request goes to the next of them. One that cannot be connected
+// to is passed over; a request that got lost on the way is answered 502, since nobody knows whether it was done.
+type Front struct {
+	Addr string // where clients connect
+
+	targets []string
+	next    atomic.Uint64
+	client  *http.Client
+	server  *http.Server
+	ended   sync.WaitGroup
+}
+
+// NewFront listens on a free loopback port and passes requests on to targets ("host:port").
+func NewFront(targets ...string) (*Front, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the API processes: %w", err)
+	}
+	f := &Front{Addr: l.Addr().String(), targets: targets}
+	f.client = &http.Client{
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	f.server = &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second}
+	f.ended.Go(func() { _ = f.server.Serve(l) })
+	return f, nil
+}
+
+// Close ends the load balancer and every connection through it.
+func (f *Front) Close() {
+	_ = f.server.Close()
+	f.ended.Wait()
+	f.client.CloseIdleConnections()
+}
+
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	first := f.next.Add(1)
+	for i := range f.targets {
+		target := f.targets[(first+uint64(i))%uint64(len(f.targets))]
+		res, err := f.pass(r, target, body)
+		var dial *net.OpError
+		if errors.As(err, &dial) && dial.Op == "dial" {
+			continue
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		answer(w, res)
+		return
+	}
+	w.WriteHeader(http.StatusBadGateway)
+}
+
+func (f *Front) pass(r *http.Request, target string, body []byte) (*http.Response, error) {
+	out, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+target+r.URL.RequestURI(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	out.Header = r.Header.Clone()
+	return f.client.Do(out)
+}
+
+func answer(w http.ResponseWriter, res *http.Response) {
+	defer res.Body.Close()
+	for name, values := range res.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(res.StatusCode)
+	_, _ = io.Copy(w, res.Body)
+}

@@ -1,0 +1,157 @@
+package runner
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// echo answers each line with the same line.
+func echo(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer c.Close(); _, _ = io.Copy(c, c) }()
+		}
+	}()
+	return l.Addr().String()
+}
+
+type line struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func dial(t *testing.T, addr string) line {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return line{Conn: c, in: bufio.NewReader(c)}
+}
+
+// says sends a line and reads the answer, waiting for it at most d.
+func (l line) says(text string, d time.Duration) (string, error) {
+	if _, err := fmt.Fprintln(l, text); err != nil {
+		return "", err
+	}
+	return l.hears(d)
+}
+
+func (l line) hears(d time.Duration) (string, error) {
+	if err := l.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return "", err
+	}
+	s, err := l.in.ReadString('\n')
+	return strings.TrimSpace(s), err
+}
+
+func TestProxy(t *testing.T) {
+	p, err := NewProxy(echo(t))
+	require.NoError(t, err)
+	defer p.Close()
+	l := dial(t, p.Addr)
+	got, err := l.says("one", time.Second)
+	require.NoError(t, err)
+	require.Equal(t, "one", got)
+
+	p.Freeze()
+	_, err = l.says("two", 50*time.Millisecond)
+	require.ErrorContains(t, err, "timeout", "a frozen proxy lets nothing through")
+	p.Thaw()
+	got, err = l.hears(time.Second)
+	require.NoError(t, err)
+	require.Equal(t, "two", got, "what was sent meanwhile comes afterwards")
+
+	p.Cut()
+	_, err = l.says("three", time.Second)
+	require.Error(t, err, "a cut connection is gone")
+	got, err = dial(t, p.Addr).says("four", time.Second)
+	require.NoError(t, err, "a new one is taken")
+	require.Equal(t, "four", got)
+
+	p.Refuse()
+	_, err = dial(t, p.Addr).says("five", time.Second)
+	require.Error(t, err, "while it refuses none is taken")
+	p.Heal()
+	_, err = dial(t, p.Addr).says("six", time.Second)
+	require.NoError(t, err)
+}
+
+func TestProcess(t *testing.T) {
+	// shell runs until it is told to end, and then does onTerm.
+	shell := func(onTerm string) *Process {
+		script := fmt.Sprintf("trap '%s' TERM; echo $WORD >&2; while :; do sleep 0.01; done", onTerm)
+		p, err := Start("/bin/sh", "shell", []string{"-c", script}, []string{"WORD=honey"})
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return len(p.Log()) == 1 }, 5*time.Second, time.Millisecond)
+		require.Equal(t, []string{"honey"}, p.Log())
+		return p
+	}
+	t.Run("one that ends well", func(t *testing.T) { require.NoError(t, shell("exit 0").Stop(5*time.Second)) })
+	t.Run("one that ends with a fault says so", func(t *testing.T) {
+		require.ErrorContains(t, shell("exit 3").Stop(5*time.Second), "status 3")
+	})
+	t.Run("one that does not end is ended", func(t *testing.T) {
+		require.ErrorContains(t, shell("").Stop(50*time.Millisecond), "did not end")
+	})
+	t.Run("a crash is no end by itself", func(t *testing.T) {
+		p := shell("exit 0")
+		p.Kill()
+		require.ErrorContains(t, p.Stop(time.Second), "status -1")
+	})
+	t.Run("one that ends is never ready", func(t *testing.T) {
+		p, err := Start("/bin/false", "false", nil, nil)
+		require.NoError(t, err)
+		addr, err := FreePort()
+		require.NoError(t, err)
+		p.Base = "http://" + addr
+		require.ErrorContains(t, p.Ready(context.Background()), "ended before it was ready")
+	})
+}
+
+func TestFront(t *testing.T) {
+	named := func(name string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			w.Header().Set("X-Name", name)
+			w.WriteHeader(http.StatusTeapot)
+			fmt.Fprintf(w, "%s %s %s", r.Method, r.URL.RequestURI(), body)
+		}))
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	dead, err := FreePort()
+	require.NoError(t, err)
+	f, err := NewFront(named("a"), dead, named("b"))
+	require.NoError(t, err)
+	defer f.Close()
+	seen := map[string]int{}
+	for range 6 {
+		res, err := http.Post("http://"+f.Addr+"/x?y=1", "text/plain", strings.NewReader("honey"))
+		require.NoError(t, err)
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		require.Equal(t, http.StatusTeapot, res.StatusCode)
+		require.Equal(t, "POST /x?y=1 honey", string(body))
+		seen[res.Header.Get("X-Name")]++
+	}
+	require.Len(t, seen, 2, "both that live get requests, the dead one is passed over")
+}

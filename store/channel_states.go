@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"waggle/chat"
+)
+
+// ErrMoved is the ErrConflict of a channel whose state or credentials somebody else changed meanwhile.
+var ErrMoved = fmt.Errorf("somebody else has just changed this channel; look at it again: %w", ErrConflict)
+
+// ChannelSettings are the changes of a channel that concern nobody outside. nil leaves a setting as it is.
+type ChannelSettings struct {
+	Name           *string
+	Queue          *uuid.UUID // the zero UUID takes the queue away
+	Weight         *int       // of chats opened from now on
+	URL            *string
+	AgentsMayStart *bool
+}
+
+// ChangeChannel changes a channel's settings. A queue given to it takes the chats that waited without one (S3.4).
+func (s *Store) ChangeChannel(ctx context.Context, environment, id uuid.UUID, c ChannelSettings) error {
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		q := tx.NewUpdate().Model((*Channel)(nil)).Where("environment_id = ?", environment).Where("id = ?", id)
+		if c.Name != nil {
+			q = q.Set("name = ?", *c.Name)
+		}
+		if c.Weight != nil {
+			q = q.Set("weight = ?", *c.Weight)
+		}
+		if c.URL != nil {
+			q = q.Set("url = ?", *c.URL)
+		}
+		if c.AgentsMayStart != nil {
+			q = q.Set("agents_may_start = ?", *c.AgentsMayStart)
+		}
+		if c.Queue != nil {
+			if err := queueExists(ctx, tx, environment, *c.Queue); err != nil {
+				return err
+			}
+			q = q.Set("queue_id = ?", uuid.NullUUID{UUID: *c.Queue, Valid: *c.Queue != uuid.Nil})
+		}
+		found, err := changed(q.Set("version = version").Exec(ctx))
+		if err != nil {
+			return fmt.Errorf("change channel %s: %w", id, err)
+		}
+		if !found {
+			return fmt.Errorf("channel %s: %w", id, ErrNotFound)
+		}
+		if c.Queue == nil || *c.Queue == uuid.Nil {
+			return nil
+		}
+		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("queue_id = ?", *c.Queue).Set("look_at = 0").
+			Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now()).
+			Where("channel_id = ?", id).Where("closed_at IS NULL").Where("agent_id IS NULL").Where("queue_id IS NULL").Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("give the waiting chats of channel %s to its queue: %w", id, err)
+		}
+		return nil
+	})
+}
+
+// ChannelConnection is what a channel is connected by.
+type ChannelConnection struct {
+	AccountID   string
+	AccountName string
+	Fields      map[string]string // the plain ones
+	Secrets     []byte            // sealed
+	Receive     string
+}
+
+// ConnectChannel makes a channel Active, with good health, and wakes what waits to be sent. The version is the one the
+// caller saw: another is ErrMoved. Another channel's account is an *AccountTakenError.
+func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnection) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		now, err := s.now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		q := s.setConnection(tx, ch, c).Set("state = ?", chat.ChannelActive).
+			Set("receiving_since = CASE WHEN receiving_ok THEN receiving_since ELSE ? END", At(now)).Set("receiving_ok = ?", true).Set("receiving_why = ''").
+			Set("sending_since = CASE WHEN sending_ok THEN sending_since ELSE ? END", At(now)).Set("sending_ok = ?", true).Set("sending_why = ''").
+			Set("send_retry_at = NULL")
+		if err := movedUnless(changed(q.Exec(ctx))); err != nil {
+			return err
+		}
+		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("out_due_at = ?", s.d.now()).Where("channel_id = ?", ch.ID).Where("out_due_at IS NOT NULL").Exec(ctx)
+		return err
+	})
+	return s.connectionError(ctx, "connect", ch, c, err)
+}
+
+// ReplaceConnection changes what a channel that is not Active will be connected by. The version is as for ConnectChannel.
+func (s *Store) ReplaceConnection(ctx context.Context, ch *Channel, c ChannelConnection) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return movedUnless(changed(s.setConnection(tx, ch, c).Exec(ctx)))
+	})
+	return s.connectionError(ctx, "change", ch, c, err)
+}
+
+func (s *Store) setConnection(tx bun.Tx, ch *Channel, c ChannelConnection) *bun.UpdateQuery {
+	row := &Channel{AccountID: c.AccountID, AccountName: c.AccountName, Fields: c.Fields, Secrets: c.Secrets, Receive: c.Receive}
+	return tx.NewUpdate().Model(row).Column("account_id", "account_name", "fields", "secrets", "receive").Set("version = version + 1").
+		Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).Where("version = ?", ch.Version)
+}
+
+func movedUnless(found bool, err error) error {
+	if err == nil && !found {
+		return ErrMoved
+	}
+	return err
+}
+
+func (s *Store) connectionError(ctx context.Context, what string, ch *Channel, c ChannelConnection, err error) error {
+	switch {
+	case err == nil, errors.Is(err, ErrMoved):
+		return err
+	case s.d.duplicate(err):
+		wanted := *ch
+		wanted.AccountID = c.AccountID
+		return s.accountTaken(ctx, &wanted, err)
+	default:
+		return fmt.Errorf("%s channel %s: %w", what, ch.ID, err)
+	}
+}
+
+// DisconnectChannel takes an Active channel out of service and reports whether it was in service. What comes from now on is
+// dropped; what was accepted to be sent waits.
+func (s *Store) DisconnectChannel(ctx context.Context, environment, id uuid.UUID) (was bool, err error) {
+	const why = "The channel is disconnected; connect it to go on."
+	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		now, err := s.now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		was, err = changed(tx.NewUpdate().Model((*Channel)(nil)).Set("state = ?", chat.ChannelDisconnected).Set("version = version + 1").
+			Set("receiving_ok = ?", false).Set("receiving_since = ?", At(now)).Set("receiving_why = ?", why).
+			Set("sending_ok = ?", false).Set("sending_since = ?", At(now)).Set("sending_why = ?", why).
+			Where("environment_id = ?", environment).Where("id = ?", id).Where("state = ?", chat.ChannelActive).Exec(ctx))
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("disconnect channel %s: %w", id, err)
+	}
+	return was, nil
+}
+
+// ChannelHasChats reports whether a channel has a chat, so that it cannot be deleted (b37).
+func (s *Store) ChannelHasChats(ctx context.Context, id uuid.UUID) (bool, error) {
+	used, err := s.read.NewSelect().Model((*Chat)(nil)).Where("channel_id = ?", id).Exists(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for chats of channel %s: %w", id, err)
+	}
+	return used, nil
+}

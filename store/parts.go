@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"waggle/chat"
+)
+
+// PartOutcome is what became of an attempt.
+type PartOutcome struct {
+	State      chat.PartState // Sent, Failed, Unknown; Planned: it was certainly not done and is tried again
+	ExternalID string         // Sent: the message's id on the messenger
+	Reason     string         // why it is not sent, for people
+	Wait       time.Duration  // Planned: when it is tried again
+	Broken     bool           // Planned: the lane waits until the channel works again
+}
+
+// Settled is what a message has come to.
+type Settled struct {
+	MessageID uuid.UUID
+	ChatID    uuid.UUID
+	State     chat.MessageState
+	Reason    string
+	CRM       bool      // the chat's record in the CRM has changed by it
+	AgentID   uuid.UUID // the chat's agent; zero: none
+	QueueID   uuid.UUID // the chat's queue; zero: none
+}
+
+// plannedParts returns a message's parts, planning them first: one row for each send, committed before the first.
+func (s *Store) plannedParts(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, limit int) ([]Part, error) {
+	var parts []Part
+	if err := tx.NewSelect().Model(&parts).Where("message_id = ?", m.ID).OrderExpr("n").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read the parts of message %s: %w", m.ID, err)
+	}
+	if len(parts) > 0 {
+		return parts, nil
+	}
+	answered, err := externalIDOf(ctx, tx, m.ReplyTo)
+	if err != nil {
+		return nil, err
+	}
+	for n, text := range chat.Parts(m.Text, limit) {
+		p := Part{ID: newID(), EnvironmentID: m.EnvironmentID, ChatID: c.ID, MessageID: m.ID, N: n, Text: text, State: chat.PartPlanned}
+		if n == 0 {
+			p.ReplyTo = answered
+		}
+		parts = append(parts, p)
+	}
+	if _, err := tx.NewInsert().Model(&parts).Exec(ctx); err != nil {
+		return nil, fmt.Errorf("plan the parts of message %s: %w", m.ID, err)
+	}
+	return parts, nil
+}
+
+// externalIDOf is the messenger's id of a message; of one of ours, its first part's. Empty where there is none.
+func externalIDOf(ctx context.Context, tx bun.Tx, message uuid.UUID) (string, error) {
+	if message == uuid.Nil {
+		return "", nil
+	}
+	var ids []string
+	q := tx.NewSelect().Table("timeline").Column("external_id").Where("id = ?", message).Where("external_id IS NOT NULL").
+		UnionAll(tx.NewSelect().Table("parts").Column("external_id").Where("message_id = ?", message).Where("n = 0").Where("external_id IS NOT NULL"))
+	if err := q.Scan(ctx, &ids); err != nil {
+		return "", fmt.Errorf("read the messenger's id of message %s: %w", message, err)
+	}
+	if len(ids) == 0 {
+		return "", nil
+	}
+	return ids[0], nil
+}
+
+// SettleSend records what became of an attempt. It needs no lease: the attempt's number proves it, so that a late answer
+// still corrects a part that was given up as unknown. Where the part is tried later, the lane is released until then.
+func (s *Store) SettleSend(ctx context.Context, send *Send, o PartOutcome, receipts bool) (Settled, error) {
+	var done Settled
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		done = Settled{MessageID: send.Part.MessageID, ChatID: send.Lane.ChatID}
+		c := new(Chat)
+		if err := s.d.forUpdate(tx.NewSelect().Model(c).Where("id = ?", send.Lane.ChatID)).Scan(ctx); err != nil {
+			return one(err, "chat")
+		}
+		part := new(Part)
+		err := tx.NewSelect().Model(part).Where("id = ?", send.Part.ID).Scan(ctx)
+		if err != nil {
+			return one(err, "part")
+		}
+		m := new(Entry)
+		if err := tx.NewSelect().Model(m).Where("id = ?", part.MessageID).Scan(ctx); err != nil {
+			return one(err, "message")
+		}
+		late := part.State == chat.PartUnknown && o.State == chat.PartSent
+		if part.Attempts != send.Part.Attempts || part.State != chat.PartSending && !late {
+			done.State = m.State
+			return nil
+		}
+		part.State, part.ExternalID, part.Error = o.State, o.ExternalID, o.Reason
+		if o.State != chat.PartPlanned {
+			done, err = s.settlePart(ctx, tx, c, m, part, receipts)
+			return err
+		}
+		return s.tryLater(ctx, tx, c, send, part, o)
+	})
+	if err != nil {
+		return Settled{}, fmt.Errorf("settle part %s of chat %s: %w", send.Part.ID, send.Lane.ChatID, err)
+	}
+	return done, nil
+}
+
+// tryLater takes an attempt back. Under a lease that was lost the part is left to whoever has the lane now.
+func (s *Store) tryLater(ctx context.Context, tx bun.Tx, c *Chat, send *Send, part *Part, o PartOutcome) error {
+	if c.OutFence != send.Lane.Fence {
+		return nil
+	}
+	if _, err := tx.NewUpdate().Model(part).Column("state", "error").WherePK().Exec(ctx); err != nil {
+		return err
+	}
+	_, err := tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", chat.MessageAccepted).Where("id = ?", part.MessageID).
+		Where("state = ?", chat.MessageSending).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	if o.Broken {
+		return s.releaseSend(ctx, tx, c, waitsForChannel)
+	}
+	return s.releaseSend(ctx, tx, c, bun.SafeQuery("? + ?", s.d.now(), o.Wait.Microseconds()))
+}
+
+// settlePart writes a part's end and what it means for its message and its chat, which is locked.
+func (s *Store) settlePart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, part *Part, receipts bool) (Settled, error) {
+	done := Settled{MessageID: m.ID, ChatID: c.ID, State: m.State, Reason: part.Error, AgentID: c.AgentID, QueueID: c.QueueID}
+	late := m.State == chat.MessageUnknown
+	if _, err := tx.NewUpdate().Model(part).Column("state", "external_id", "error").WherePK().Exec(ctx); err != nil {
+		return done, fmt.Errorf("write part %s: %w", part.ID, err)
+	}
+	now, err := s.now(ctx, tx)
+	if err != nil {
+		return done, err
+	}
+	switch part.State {
+	case chat.PartFailed:
+		done.State = chat.MessageFailed
+	case chat.PartUnknown:
+		done.State = chat.MessageUnknown
+	default:
+		left, err := tx.NewSelect().Model((*Part)(nil)).Where("message_id = ?", m.ID).Where("state <> ?", chat.PartSent).Count(ctx)
+		if err != nil || left > 0 {
+			return done, err
+		}
+		if done.State = chat.MessageDelivered; receipts {
+			done.State = chat.MessageSent
+		}
+	}
+	m.State, m.Error = done.State, done.Reason
+	if _, err := tx.NewUpdate().Model(m).Column("state", "error").WherePK().Exec(ctx); err != nil {
+		return done, fmt.Errorf("write message %s: %w", m.ID, err)
+	}
+	switch {
+	case done.State == chat.MessageFailed || done.State == chat.MessageUnknown:
+		done.CRM, err = s.unsent(ctx, tx, c, m, now)
+	case late || part.Attempts > 1:
+		err = mendFailure(ctx, tx, m.EnvironmentID, FailureUnsent, SubjectMessage, m.ID)
+	}
+	if err == nil && done.State == chat.MessageDelivered {
+		err = delivered(ctx, tx, c, m, now)
+	}
+	return done, err
+}
+
+// unsent gives the rest of a message up and makes it visible. If it failed, the client is unanswered again, unless another
+// reply was accepted since; if its fate is unknown he may have it.
+func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now time.Time) (crm bool, err error) {
+	_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartFailed).Set("error = ?", "not sent, because an earlier part was not").
+		Where("message_id = ?", m.ID).Where("state = ?", chat.PartPlanned).Exec(ctx)
+	if err != nil {
+		return false, fmt.Errorf("give up the rest of message %s: %w", m.ID, err)
+	}
+	err = s.noteFailure(ctx, tx, Failure{
+		EnvironmentID: m.EnvironmentID, Kind: FailureUnsent, Subject: SubjectMessage, SubjectKey: m.ID.String(),
+		What: messageName(m.Seq, c.Number), Error: m.Error, ChannelID: c.ChannelID, ChatID: c.ID,
+	}, now)
+	if err != nil || m.State == chat.MessageUnknown || m.Author == chat.BySystem || c.AnsweredFrom.IsZero() || !c.ClosedAt.IsZero() {
+		return false, err
+	}
+	answered, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("kind = ?", chat.EntryMessage).
+		Where("direction = ?", chat.Out).Where("author <> ?", chat.BySystem).Where("state <> ?", chat.MessageFailed).
+		Where("at >= ?", c.AnsweredFrom).Where("id <> ?", m.ID).Exists(ctx)
+	if err != nil || answered {
+		return false, err
+	}
+	c.UnansweredSince, c.AnsweredFrom = c.AnsweredFrom, Time{}
+	if c.AgentID != uuid.Nil && !c.OnHold {
+		c.AgentDueSince = c.UnansweredSince
+		if c.AssignedAt.After(c.UnansweredSince.Time) {
+			c.AgentDueSince = c.AssignedAt
+		}
+	}
+	_, err = tx.NewUpdate().Model(c).Column("unanswered_since", "answered_from", "agent_due_since").
+		Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now()).WherePK().Exec(ctx)
+	return true, err
+}
+
+// delivered starts the closing clock, if the message is the chat's last one.
+func delivered(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now time.Time) error {
+	if m.Author == chat.BySystem || !c.ClosedAt.IsZero() {
+		return nil
+	}
+	later, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("seq > ?", m.Seq).Where("kind = ?", chat.EntryMessage).
+		Where("author <> ?", chat.BySystem).Exists(ctx)
+	if err != nil || later {
+		return err
+	}
+	_, err = tx.NewUpdate().Model(c).Set("closing_since = ?", At(now)).WherePK().Exec(ctx)
+	return err
+}
+
+// messageName says which message is meant, without its content.
+func messageName(seq, number int64) string { return fmt.Sprintf("message %d of chat %d", seq, number) }

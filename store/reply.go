@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"waggle/chat"
+)
+
+// ErrReplyTo is a reply_to that is no message of the chat.
+var ErrReplyTo = errors.New("reply_to is not a message of this chat")
+
+// Reply is what an agent writes.
+type Reply struct {
+	ChatID  uuid.UUID
+	Agent   uuid.UUID // who writes; zero: an administrator who serves no chats
+	Take    bool      // it must be the agent's own chat; a waiting one becomes his, as if he accepted it first
+	Text    string
+	ReplyTo uuid.UUID // the message it answers; zero: none
+}
+
+// SendReply accepts a message for sending and returns its id. A first reply of the chat's agent accepts the chat too. The
+// client counts as answered from here on; the closing clock starts only when the message is delivered. While the channel is
+// not active it is ErrConflict with the reason (b40). replayed: the Idempotency-Key was used before, nothing was done.
+func (s *Store) SendReply(ctx context.Context, environment uuid.UUID, r Reply, i Idem) (message uuid.UUID, ch Changed, replayed bool, err error) {
+	message, replayed, err = idempotent(ctx, s, environment, i, func(ctx context.Context, tx bun.Tx) (uuid.UUID, error) {
+		c, err := s.lockChat(ctx, tx, environment, r.ChatID)
+		if err != nil {
+			return uuid.Nil, err
+		}
+		ch.From = c.AgentID
+		if err := s.sendable(ctx, tx, c); err != nil {
+			return uuid.Nil, err
+		}
+		if err := s.quotable(ctx, tx, c, r.ReplyTo); err != nil {
+			return uuid.Nil, err
+		}
+		now, err := s.now(ctx, tx)
+		if err != nil {
+			return uuid.Nil, err
+		}
+		if c, err = s.acceptByReply(ctx, tx, c, now, r); err != nil {
+			return uuid.Nil, err
+		}
+		id := newID()
+		ch.Chat, err = s.replyStep(ctx, tx, c, now, r, id)
+		return id, err
+	})
+	return message, ch, replayed, err
+}
+
+func (s *Store) acceptByReply(ctx context.Context, tx bun.Tx, c Chat, now time.Time, r Reply) (Chat, error) {
+	switch {
+	case r.Agent != uuid.Nil && c.AgentID == r.Agent:
+		return s.acceptOwn(ctx, tx, c, now)
+	case r.Take && c.AgentID == uuid.Nil:
+		return s.give(ctx, tx, c, now, giving{to: r.Agent, by: r.Agent, accepted: true, demand: waiting})
+	case r.Take:
+		return c, refused("another agent has the chat")
+	default:
+		return c, nil
+	}
+}
+
+func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time, r Reply, id uuid.UUID) (Chat, error) {
+	e := Entry{
+		ID: id, Kind: chat.EntryMessage, Direction: chat.Out, Author: chat.ByAgent, AgentID: r.Agent,
+		Text: chat.Storable(r.Text), ReplyTo: r.ReplyTo, State: chat.MessageAccepted, ChannelID: c.ChannelID,
+	}
+	after, err := s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		return s.answered(q).
+			Set("last_direction = ?", chat.Out).Set("last_message_at = ?", At(now)).Set("closing_since = NULL").
+			Set("first_reply_at = coalesce(first_reply_at, ?)", At(now)).
+			Where("closed_at IS NULL")
+	})
+	if err != nil {
+		return Chat{}, err
+	}
+	return after, s.forgetTries(ctx, tx, c.ID)
+}
+
+// answered sets what every accepted message to the client changes: the client counts as answered until that fails, and the
+// lane to the messenger has work.
+func (s *Store) answered(q *bun.UpdateQuery) *bun.UpdateQuery {
+	return q.Set("answered_from = coalesce(unanswered_since, answered_from)").Set("unanswered_since = NULL").
+		Set("agent_due_since = NULL").Set("look_at = 0").Set("transfer_why = ''").
+		Set("out_version = out_version + 1").Set("out_due_at = coalesce(out_due_at, ?)", s.d.now()).
+		Where("EXISTS (SELECT 1 FROM channels AS ch WHERE ch.id = c.channel_id AND ch.state = ?)", chat.ChannelActive)
+}
+
+// sendable is the conflict of writing to the client of a chat that is not open or whose channel is not active.
+func (s *Store) sendable(ctx context.Context, tx bun.Tx, c Chat) error {
+	if err := mustBeOpen(c); err != nil {
+		return err
+	}
+	var ch Channel
+	if err := tx.NewSelect().Model(&ch).Column("name", "state").Where("ch.id = ?", c.ChannelID).Scan(ctx); err != nil {
+		return one(err, "channel "+c.ChannelID.String())
+	}
+	if ch.State != chat.ChannelActive {
+		return refused(fmt.Sprintf("the channel %q is Disconnected; nothing can be sent until an administrator connects it again", ch.Name))
+	}
+	return nil
+}
+
+func (s *Store) quotable(ctx context.Context, tx bun.Tx, c Chat, message uuid.UUID) error {
+	if message == uuid.Nil {
+		return nil
+	}
+	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.id = ?", message).Where("t.chat_id = ?", c.ID).Where("t.kind = ?", chat.EntryMessage).Exists(ctx)
+	if err != nil {
+		return fmt.Errorf("read message %s: %w", message, err)
+	}
+	if !there {
+		return ErrReplyTo
+	}
+	return nil
+}
+
+// Resend lets a message that failed, or whose outcome is unknown, be sent once more: its parts that did not arrive are
+// planned again and the lane goes back to it. A message in another state is ErrConflict.
+func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uuid.UUID) (Changed, error) {
+	return s.action(ctx, environment, chatID, func(ctx context.Context, tx bun.Tx, c Chat, now time.Time) (Chat, error) {
+		if err := s.sendable(ctx, tx, c); err != nil {
+			return c, err
+		}
+		var m Entry
+		err := tx.NewSelect().Model(&m).Where("t.id = ?", message).Where("t.chat_id = ?", c.ID).Where("t.kind = ?", chat.EntryMessage).Scan(ctx)
+		if err != nil {
+			return c, one(err, "message "+message.String())
+		}
+		again, err := changed(tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", chat.MessageAccepted).Set("error = ''").
+			Where("t.id = ?", message).Where("t.state IN (?)", bun.In([]chat.MessageState{chat.MessageFailed, chat.MessageUnknown})).Exec(ctx))
+		if err != nil {
+			return c, fmt.Errorf("resend message %s: %w", message, err)
+		}
+		if !again {
+			return c, refused("only a message that failed or whose outcome is unknown can be sent again; this one is " + string(m.State))
+		}
+		_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartPlanned).Set("error = ''").
+			Where("pt.message_id = ?", message).Where("pt.state IN (?)", bun.In([]chat.PartState{chat.PartFailed, chat.PartUnknown})).Exec(ctx)
+		if err != nil {
+			return c, fmt.Errorf("resend message %s: %w", message, err)
+		}
+		e := Entry{Kind: chat.EntryStatus, Author: chat.ByAgent, AgentID: by, TargetID: message, State: chat.MessageAccepted}
+		after, err := s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+			return s.answered(q).Set("out_seq = CASE WHEN out_seq >= ? THEN ? ELSE out_seq END", m.Seq, m.Seq-1).Where("closed_at IS NULL")
+		})
+		if err != nil {
+			return c, err
+		}
+		return after, s.forgetTries(ctx, tx, c.ID)
+	})
+}

@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+)
+
+// SaveSettings saves the chat settings: change has the environment's present row and sets what is to be saved; it may be
+// called more than once and has no other effect. The clocks of chats count from the moment chats are switched on (b24), and
+// what was stored meanwhile is due at once. Whoever waits is looked at again, as a limit may have been lifted.
+func (s *Store) SaveSettings(ctx context.Context, environment uuid.UUID, change func(e *Environment) error) (Environment, error) {
+	return s.changeEnvironment(ctx, environment, func(ctx context.Context, tx bun.Tx, e *Environment) error {
+		before := e.ChatsEnabled
+		if err := change(e); err != nil {
+			return err
+		}
+		if e.ChatsEnabled && !before {
+			now, err := s.now(ctx, tx)
+			if err != nil {
+				return err
+			}
+			e.ChatsEnabledAt = At(now)
+			if err := s.lanesDue(ctx, tx, e.ID); err != nil {
+				return err
+			}
+		}
+		return s.lookAgain(ctx, tx, e.ID)
+	})
+}
+
+// lanesDue makes every lane to the CRM that has something to push due now.
+func (s *Store) lanesDue(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
+	_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("crm_due_at = ?", s.d.now()).
+		Where("environment_id = ?", environment).Where("held_reason IS NULL").Where("crm_due_at IS NOT NULL OR crm_seq < last_seq").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("make the lanes to the CRM due: %w", err)
+	}
+	return nil
+}
+
+// lookAgain lets the chats nobody could take be routed at once.
+func (s *Store) lookAgain(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
+	_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("look_at = 0").
+		Where("environment_id = ?", environment).Where("closed_at IS NULL").Where("agent_id IS NULL").
+		Where("held_reason IS NULL").Where("look_at > 0").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the waiting chats again: %w", err)
+	}
+	return nil
+}
