@@ -60,8 +60,6 @@ func notFound(what string) *problem {
 // forbidden is the 403 of a caller without the right.
 func forbidden(detail string) *problem { return fail(http.StatusForbidden, "forbidden", detail) }
 
-var errNotImplemented = fail(http.StatusNotImplemented, "not-implemented", "This version of Waggle does not do this yet.")
-
 // storeProblem turns the store's errors into problems: ErrNotFound into a 404 of what, ErrConflict into a 409 with its text.
 // Any other error stays what it is and becomes a 500 that tells nothing.
 func storeProblem(err error, what string) error {

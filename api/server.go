@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waggle/api/gen"
 	"waggle/channels"
 	"waggle/crm"
 	"waggle/jobs"
@@ -15,8 +16,6 @@ import (
 
 // Server holds what the handlers need. Each resource's handlers live in a file named after it.
 type Server struct {
-	unimplemented
-
 	Store    *store.Store
 	Channels channels.Registry
 	CRMs     crm.Registry
@@ -31,6 +30,8 @@ type Server struct {
 
 	hooks hookChannels
 }
+
+var _ gen.StrictServerInterface = (*Server)(nil)
 
 // Options are the façade's settings.
 type Options struct {
