@@ -54,7 +54,7 @@ type migrateCommand struct {
 }
 
 func (c *migrateCommand) Run(ctx context.Context) error {
-	s, err := app.OpenStore(ctx, c.Config)
+	s, err := app.CreateStore(ctx, c.Config)
 	if err != nil {
 		return err
 	}

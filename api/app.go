@@ -59,6 +59,14 @@ func (s *Server) App() *fiber.App {
 	return app
 }
 
+// Operations builds what a worker process serves: whether it lives, whether it can work, and its metrics.
+func (s *Server) Operations() *fiber.App {
+	app := fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, ErrorHandler: s.render})
+	app.Use(s.observe, secureHeaders)
+	s.mountOperations(app)
+	return app
+}
+
 // must unwraps what is read from the program itself: only a broken build can fail there.
 func must[T any](v T, err error) T {
 	if err != nil {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strings"
 
 	"waggle/api/gen"
 	"waggle/channels"
@@ -43,7 +42,7 @@ func channelKind(a channels.Adapter, public, crm string) gen.ChannelKind {
 			Replies: true, DeliveryReceipts: d.Capabilities.Receipts, AgentMayStart: d.Capabilities.StartDialogue,
 		},
 	}
-	defaults := strings.NewReplacer("{public_url}", public, "{crm_url}", crm)
+	defaults := defaultsOf(public, crm)
 	for _, f := range d.Fields {
 		k.Fields = append(k.Fields, gen.FormField{
 			Name: f.Name, Label: f.Label, Required: f.Required, Secret: f.Secret, Help: f.Help,

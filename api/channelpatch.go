@@ -46,6 +46,10 @@ func (s *Server) PatchChannel(ctx context.Context, r gen.PatchChannelRequestObje
 // channelChange checks a change and splits it into settings and, where the form's values change, the whole of the new ones.
 func (s *Server) channelChange(ctx context.Context, ch *store.Channel, d channels.Description, in gen.ChannelPatch) (store.ChannelSettings, jobs.ChannelFields, error) {
 	set := channelSettings(in)
+	c, err := callerOf(ctx)
+	if err != nil {
+		return set, jobs.ChannelFields{}, err
+	}
 	wrong := channelFaults(d, set.Name, set.URL, in.Receive, valueOr(in.AgentsMayStart, false))
 	var fields jobs.ChannelFields
 	if in.Fields != nil || in.Receive != nil {
@@ -53,8 +57,12 @@ func (s *Server) channelChange(ctx context.Context, ch *store.Channel, d channel
 		if err != nil {
 			return set, fields, err
 		}
+		public, crm, err := s.addresses(ctx, c)
+		if err != nil {
+			return set, fields, err
+		}
 		var faults []gen.FieldError
-		fields, faults = channelFields(d, in.Fields, jobs.ChannelFields{Plain: ch.Fields, Secret: secrets.Fields})
+		fields, faults = channelFields(d, in.Fields, jobs.ChannelFields{Plain: ch.Fields, Secret: secrets.Fields}, defaultsOf(public, crm))
 		wrong = append(wrong, faults...)
 	}
 	if len(wrong) > 0 {
@@ -62,10 +70,6 @@ func (s *Server) channelChange(ctx context.Context, ch *store.Channel, d channel
 	}
 	if set.Queue == nil {
 		return set, fields, nil
-	}
-	c, err := callerOf(ctx)
-	if err != nil {
-		return set, fields, err
 	}
 	return set, fields, s.knownQueue(ctx, c, *set.Queue)
 }

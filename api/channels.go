@@ -55,7 +55,11 @@ func (s *Server) CreateChannel(ctx context.Context, r gen.CreateChannelRequestOb
 	if err := mayConfigure(c, d); err != nil {
 		return nil, err
 	}
-	fields, wrong := channelFields(d, in.Fields, jobs.ChannelFields{})
+	public, crm, err := s.addresses(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	fields, wrong := channelFields(d, in.Fields, jobs.ChannelFields{}, defaultsOf(public, crm))
 	ch := &store.Channel{
 		EnvironmentID: c.Environment, Kind: in.Kind, Name: chat.Storable(in.Name), QueueID: idOf(in.QueueID), Weight: valueOr(in.Weight, 1),
 		URL: chat.Storable(valueOr(in.URL, "")), Receive: string(valueOr(in.Receive, gen.ReceiveMode(d.Receive[0]))), AgentsMayStart: valueOr(in.AgentsMayStart, false),

@@ -100,6 +100,9 @@ func (s *Server) logRequest(c *fiber.Ctx, began time.Time, err error) {
 		attrs = append(attrs, more...)
 	}
 	level := slog.LevelInfo
+	if isProbe(c.Path()) {
+		level = slog.LevelDebug
+	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", explain(err)))
 	}
@@ -112,6 +115,9 @@ func (s *Server) logRequest(c *fiber.Ctx, began time.Time, err error) {
 	}
 	s.log().LogAttrs(c.UserContext(), level, "request", attrs...)
 }
+
+// isProbe tells the calls that machines make every few seconds; they are worth a line only when they fail.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
 
 // log is the server's log; a server without one is silent.
 func (s *Server) log() *slog.Logger {

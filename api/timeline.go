@@ -43,7 +43,7 @@ func entryAnswer(e *store.Entry, m *store.Message) gen.TimelineEntry {
 	d := e.DataOf()
 	a := gen.TimelineEntry{
 		Seq: e.Seq, Kind: timelineKind(e.Kind, d), At: e.At.Time, Author: gen.Author(e.Author), AgentID: idOrNull(e.AgentID),
-		QueueID: idOrNull(d.Queue), MessageID: idOrNull(e.TargetID), Reason: orNull(d.Why),
+		QueueID: idOrNull(d.Queue), MessageID: idOrNull(e.TargetID), Reason: orNull(d.Why), ProcessID: idOrNull(d.Process),
 	}
 	switch e.Kind {
 	case chat.EntryMessage:

@@ -56,17 +56,29 @@ type App struct {
 	closers []func() // in the order they are called
 }
 
-// OpenStore opens the database of a configuration, for commands that need nothing else.
+// OpenStore opens the database of an installation that exists, for commands that need nothing else.
 func OpenStore(ctx context.Context, c Config) (*store.Store, error) {
-	if c.embedded() {
-		if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-			return nil, fmt.Errorf("make the data folder: %w", err)
-		}
+	ring, err := keyring.Load(c.keysetFile())
+	if err != nil {
+		return nil, fmt.Errorf("%w (waggle migrate makes it once; all processes must share it, see KEYSET_FILE)", err)
+	}
+	return openStore(ctx, c, ring)
+}
+
+// CreateStore is OpenStore for the commands that may begin an installation: it makes the data folder and the keyset where
+// they are missing.
+func CreateStore(ctx context.Context, c Config) (*store.Store, error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	ring, err := keyring.LoadOrCreate(c.keysetFile())
 	if err != nil {
 		return nil, err
 	}
+	return openStore(ctx, c, ring)
+}
+
+func openStore(ctx context.Context, c Config, ring *keyring.Ring) (*store.Store, error) {
 	return store.Open(ctx, store.Options{URL: c.databaseURL(), MaxConns: c.Connections, Sealer: ring})
 }
 
@@ -81,7 +93,11 @@ func Build(ctx context.Context, c Config, p Parts) (_ *App, err error) {
 			a.close()
 		}
 	}()
-	if a.store, err = OpenStore(ctx, c); err != nil {
+	open := OpenStore
+	if p.API && p.Worker {
+		open = CreateStore
+	}
+	if a.store, err = open(ctx, c); err != nil {
 		return nil, err
 	}
 	if err := a.schema(ctx, p); err != nil {
@@ -97,11 +113,14 @@ func Build(ctx context.Context, c Config, p Parts) (_ *App, err error) {
 		return nil, err
 	}
 	if p.Worker {
-		a.worker = worker.New(j, a.redis, a.log, worker.Options{Tick: c.Tick, Sweep: c.Sweep, Drain: c.Drain})
+		a.worker = worker.New(j, a.redis, a.log, worker.Options{Tick: c.Tick, Sweep: c.Sweep, Drain: c.Drain, Poll: c.taskPoll()})
 		a.hints.Local(a.worker.Nudge)
 	}
-	if p.API {
+	switch {
+	case p.API:
 		a.web = a.server(j).App()
+	case c.Operations != "":
+		a.web, a.config.Listen = a.server(j).Operations(), c.Operations
 	}
 	a.closers = append(a.closers, a.hints.Close, closeRedis)
 	return a, nil
@@ -128,8 +147,11 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.metrics = prometheus.NewRegistry()
+	a.metrics.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		jobs.NewLaneMetrics(a.store, a.log),
+	)
 	j := &jobs.Jobs{
 		Store: a.store,
 		// One line for each kind of channel and of CRM.
@@ -141,7 +163,7 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 			creatio.New(client, time.Now),
 		),
 		Hints:     a.hints,
-		Metrics:   jobs.NewMetrics(registry),
+		Metrics:   jobs.NewMetrics(a.metrics),
 		Log:       a.log,
 		PublicURL: strings.TrimRight(c.PublicURL, "/"),
 		Owner:     owner(),
@@ -160,7 +182,8 @@ func owner() string {
 func (a *App) server(j *jobs.Jobs) *api.Server {
 	inspector := asynq.NewInspectorFromRedisClient(a.redis)
 	return &api.Server{
-		Store: a.store, Channels: j.Channels, CRMs: j.CRMs, Jobs: j, Log: a.log,
+		Store: a.store, Channels: j.Channels, CRMs: j.CRMs, Jobs: j, Log: a.log, Metrics: a.metrics,
+		Redis: func(ctx context.Context) error { return a.redis.Ping(ctx).Err() },
 		CancelTasks: func(_ context.Context, ids []uuid.UUID) {
 			if err := worker.Cancel(inspector, ids); err != nil {
 				a.log.Warn("could not clear the tasks of cancelled processes; they end by themselves", "error", err)

@@ -18,6 +18,7 @@ type Config struct {
 	DataDir        string        `name:"data-dir" env:"DATA_DIR" default:"waggle-data" help:"Folder of the SQLite file and of a generated keyset." type:"path"`
 	Listener       net.Listener  `kong:"-"` // what the API listens on instead of Listen
 	Listen         string        `name:"listen" env:"LISTEN" default:":8080" help:"Address the API listens on."`
+	Operations     string        `name:"operations-listen" env:"OPERATIONS_LISTEN" help:"Address where a worker process serves /healthz, /readyz and /metrics. Empty: nowhere."`
 	PublicURL      string        `name:"public-url" env:"PUBLIC_URL" help:"Our own public https:// address. Messengers call it; without it Telegram is polled."`
 	KeysetFile     string        `name:"keyset-file" env:"KEYSET_FILE" help:"File of the encryption keyset. Empty: keyset.json in the data folder, made at the first start." type:"path"`
 	AllowHosts     []string      `name:"allow-hosts" env:"ALLOW_HOSTS" help:"Private hosts, addresses or CIDRs that may be called, also by plain http://."`
@@ -48,6 +49,15 @@ func (c Config) databaseURL() string {
 		return "sqlite:" + c.DataDir + "/waggle.db"
 	}
 	return c.DatabaseURL
+}
+
+// taskPoll is how often asynq asks an empty queue. Where Redis is in this process the worker is nudged directly, and asking
+// often would only keep an idle machine busy.
+func (c Config) taskPoll() time.Duration {
+	if c.RedisURL == "" {
+		return 500 * time.Millisecond
+	}
+	return 50 * time.Millisecond
 }
 
 // check finds what cannot work before anything is started.

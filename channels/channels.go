@@ -21,8 +21,8 @@ const (
 
 // Field is one value an administrator enters for a channel. It is the one source for validation, masking and the form.
 type Field struct {
-	Name     string // key in the channel's fields, spelled as the product documents print it
-	Label    string // caption of the form
+	Name     string // key in the channel's fields, in camel case
+	Label    string // caption of the form, spelled as the product documents print it
 	Required bool
 	Secret   bool   // stored encrypted, never shown again
 	URL      bool   // must be an absolute http(s) URL

@@ -17,12 +17,12 @@ import (
 	"waggle/store/storetest"
 )
 
-// noHints throws hints away: nothing may depend on them.
-type noHints struct{}
+// keptHints keeps the events; nothing may depend on hints.
+type keptHints struct{ events []jobs.Event }
 
-func (noHints) Look(jobs.Look)     {}
-func (noHints) Publish(jobs.Event) {}
-func (noHints) Subscribe(context.Context, uuid.UUID) <-chan jobs.Event {
+func (*keptHints) Look(jobs.Look)         {}
+func (k *keptHints) Publish(e jobs.Event) { k.events = append(k.events, e) }
+func (*keptHints) Subscribe(context.Context, uuid.UUID) <-chan jobs.Event {
 	return make(chan jobs.Event)
 }
 
@@ -30,14 +30,16 @@ func (noHints) Subscribe(context.Context, uuid.UUID) <-chan jobs.Event {
 type floor struct {
 	*storetest.Scene
 	*jobs.Jobs
+	hints *keptHints
 }
 
 func newFloor(t testing.TB, s *store.Store) *floor {
+	hints := &keptHints{}
 	j := &jobs.Jobs{
-		Store: s, Hints: noHints{}, Metrics: jobs.NewMetrics(prometheus.NewRegistry()),
+		Store: s, Hints: hints, Metrics: jobs.NewMetrics(prometheus.NewRegistry()),
 		Log: slog.New(slog.DiscardHandler), Owner: "test",
 	}
-	return &floor{Scene: storetest.NewScene(t, s), Jobs: j}
+	return &floor{Scene: storetest.NewScene(t, s), Jobs: j, hints: hints}
 }
 
 func (f *floor) route() {
@@ -97,6 +99,9 @@ func TestSaveAfkChats_S0_25(t *testing.T) {
 		f.Pass(11 * time.Second)
 		f.tick(ps...)
 		require.Equal(t, b, f.agentOf(id), "S0.25")
+		for _, concerned := range []uuid.UUID{a, b} {
+			assert.Contains(t, f.hints.events, jobs.Event{Type: "chat", Environment: f.Env, ID: id, AgentID: concerned}, "S0.25: an event for who lost it and who has it")
+		}
 		assert.Equal(t, chat.Active, f.StatusOf(a), "S3.14: SaveAfkChats leaves the agent's status alone")
 		p, err := f.Process(context.Background(), f.Env, ps[0].ID)
 		require.NoError(t, err)

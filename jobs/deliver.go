@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	sendLease      = time.Minute      // of a lane; each attempt prolongs it
-	sendDeadline   = 20 * time.Second // of one call to a messenger: it ends well before the lease
-	settleTime     = 30 * time.Second // in which an outcome must be written down
-	sendsAtOnce    = 64               // lanes in the hands of one Deliver
-	sendsPerRoute  = 8                // of them, of one channel: a slow messenger keeps nobody else waiting
+	sendLease      = time.Minute       // of a lane; each attempt prolongs it
+	sendDeadline   = 20 * time.Second  // of one call to a messenger: it ends well before the lease
+	settleTime     = 30 * time.Second  // in which an outcome must be written down
+	sendsAtOnce    = 64                // lanes in the hands of one Deliver
+	sendsPerClaim  = 4                 // of one channel: a slow messenger keeps nobody else waiting
+	sendsPerRoute  = 2 * sendsPerClaim // of one channel in the hands of one Deliver
 	sendsClaimWait = 50 * time.Millisecond
 	longestRetry   = time.Minute // where the messenger names no time, tries are at most this far apart
 	troubleAfter   = 3           // tries of one part after which a passing trouble shows at the channel
@@ -29,50 +30,75 @@ const (
 //
 // When ctx ends no more lanes are taken; calls under way are finished, as breaking one off would leave its outcome unknown.
 func (j *Jobs) Deliver(ctx context.Context) (worked int, err error) {
-	busy := map[uuid.UUID]int{}
-	done := make(chan store.SendLane, sendsAtOnce)
-	inFlight, dry := 0, false
+	d := delivering{Jobs: j, busy: map[uuid.UUID]int{}, done: make(chan store.SendLane, sendsAtOnce), look: true}
 	for {
-		if free := sendsAtOnce - inFlight; !dry && err == nil && ctx.Err() == nil && free > 0 {
-			lanes, claimErr := j.Store.ClaimSends(ctx, j.Owner, free, sendsPerRoute, full(busy), sendLease)
-			err = claimErr
-			for _, lane := range lanes {
-				busy[lane.ChannelID]++
-				go func() {
-					j.workLane(context.WithoutCancel(ctx), lane)
-					done <- lane
-				}()
-			}
-			inFlight += len(lanes)
-			worked += len(lanes)
-			dry = len(lanes) == 0
+		if d.look && d.inFlight < sendsAtOnce && err == nil && ctx.Err() == nil {
+			n, claimErr := d.claim(ctx)
+			worked, err = worked+n, claimErr
 		}
-		if inFlight == 0 {
-			if ctx.Err() != nil {
-				err = nil
-			}
+		if d.inFlight > 0 {
+			d.wait()
+			continue
+		}
+		if ctx.Err() != nil {
+			return worked, nil
+		}
+		if err != nil || !d.look {
 			return worked, err
 		}
-		select {
-		case lane := <-done:
-			inFlight--
-			busy[lane.ChannelID]--
-		case <-time.After(sendsClaimWait):
-			dry = false // something may have become due while others are being sent
-		}
-		dry = dry && inFlight > 0
 	}
 }
 
-// full lists the channels that have as many lanes in hand as they may.
-func full(busy map[uuid.UUID]int) []uuid.UUID {
-	var ids []uuid.UUID
-	for id, n := range busy {
-		if n >= sendsPerRoute {
-			ids = append(ids, id)
+// delivering is what one Deliver has in hand.
+type delivering struct {
+	*Jobs
+	busy     map[uuid.UUID]int // lanes by channel
+	done     chan store.SendLane
+	inFlight int
+	look     bool // there may be more to claim
+}
+
+// claim leases what there is room for and starts it.
+func (d *delivering) claim(ctx context.Context) (int, error) {
+	var full []uuid.UUID
+	for id, n := range d.busy {
+		if n > sendsPerRoute-sendsPerClaim {
+			full = append(full, id)
 		}
 	}
-	return ids
+	lanes, err := d.Store.ClaimSends(ctx, d.Owner, sendsAtOnce-d.inFlight, sendsPerClaim, full, sendLease)
+	for _, lane := range lanes {
+		d.busy[lane.ChannelID]++
+		go func() {
+			d.workLane(context.WithoutCancel(ctx), lane)
+			d.done <- lane
+		}()
+	}
+	d.inFlight += len(lanes)
+	d.look = len(lanes) > 0
+	return len(lanes), err
+}
+
+// wait waits until a lane is done, and takes all that are. It is worth looking again when a channel has room again, and every
+// now and then, as something may have become due while others are being sent.
+func (d *delivering) wait() {
+	select {
+	case lane := <-d.done:
+		d.finish(lane)
+	case <-time.After(sendsClaimWait):
+		d.look = true
+	}
+	for len(d.done) > 0 {
+		d.finish(<-d.done)
+	}
+}
+
+func (d *delivering) finish(lane store.SendLane) {
+	d.inFlight--
+	d.busy[lane.ChannelID]--
+	if d.busy[lane.ChannelID] == sendsPerRoute-sendsPerClaim || d.inFlight == 0 {
+		d.look = true
+	}
 }
 
 // workLane sends a lane's parts one after another until it is released. Failure policy: an error of ours leaves the lane to
@@ -118,7 +144,7 @@ func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, er
 	if settled.State != "" {
 		j.tellSettled(lane.EnvironmentID, settled)
 	}
-	return outcome.State != chat.PartPlanned, nil
+	return !settled.Released, nil
 }
 
 // settleSend records an outcome. Failure policy: what the messenger said is worth more than a moment's trouble with the

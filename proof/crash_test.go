@@ -59,7 +59,9 @@ func TestWorkerKilledInTheMiddleOfAPush(t *testing.T) {
 	everywhere(t, "M.4 after the records were made and before the answer", func(t *testing.T, ctx context.Context, p place) {
 		people := p.town.OnTelegram(4)
 		p.CRM.LoseAnswer(2, creatiotest.Holding(creatiotest.Inserts("ChatMessages")))
-		gate := p.CRM.Hold(func(r creatiotest.Request) bool { return r.Method == "GET" && len(r.Ops) > 0 && r.Ops[0].Object == "ChatMessages" })
+		gate := p.CRM.Hold(func(r creatiotest.Request) bool {
+			return r.Method == "GET" && len(r.Ops) > 0 && r.Ops[0].Object == "ChatMessages"
+		})
 		defer gate.Open()
 		runner.WriteAll(ctx, people, 3)
 		require.NoError(t, client.Until(ctx, "the CRM has some messages", func() (bool, error) { return len(p.CRM.Messages("")) > 0, nil }))

@@ -16,7 +16,7 @@ import (
 )
 
 // redisNumber is this package's own database of the Redis under test: asynq's keys have a fixed prefix.
-const redisNumber = 9
+const redisNumber = 13
 
 var binary string
 

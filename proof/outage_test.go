@@ -3,13 +3,11 @@ package proof
 import (
 	"context"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"waggle/api/client"
 	"waggle/channels/telegram/telegramtest"
 	"waggle/crm/creatio/creatiotest"
 	"waggle/proof/runner"
@@ -21,16 +19,25 @@ const quick = time.Second
 // chatter is what goes on while the weather is bad: customers write, agents answer.
 func (p place) chatter(t *testing.T, ctx context.Context, people []*runner.Customer, rounds int) {
 	runner.WriteAll(ctx, people, 1)
-	chats, err := p.town.Assigned(ctx, people)
-	require.NoError(t, err)
 	for range rounds {
 		runner.WriteAll(ctx, people, 2)
-		for _, c := range people {
-			require.NoError(t, p.town.Reply(ctx, c, chats[c.Name], 1))
-		}
+		p.answerAll(t, ctx, people, 1)
 	}
 	for _, c := range people {
 		require.NoError(t, c.Has(ctx, rounds))
+	}
+}
+
+// answerAll lets the agents of all these customers write n replies each, at the same time.
+func (p place) answerAll(t *testing.T, ctx context.Context, people []*runner.Customer, n int) {
+	chats, err := p.town.Assigned(ctx, people)
+	require.NoError(t, err)
+	answers := make(chan error, len(people))
+	for _, c := range people {
+		go func() { answers <- p.town.Reply(ctx, c, chats[c.Name], n) }()
+	}
+	for range people {
+		require.NoError(t, <-answers)
 	}
 }
 
@@ -64,19 +71,17 @@ func TestRedisAway(t *testing.T) {
 	for _, w := range weathers {
 		onServers(t, w.name, func(t *testing.T, ctx context.Context, p place) {
 			w.come(p.ToRedis)
-			hook := p.hook()
+			h := p.hook()
 			for n := range 5 {
-				status, took := hook.post(t, ctx, p.APIs[n%2].Process.Base, int64(n+1))
+				h.zoe.Wrote(h.text(n))
+				status, took := h.post(t, ctx, p.APIs[n%2].Process.Base, n)
 				require.Equal(t, http.StatusOK, status)
-				require.Less(t, took, quick, "delivery %d", n+1)
+				require.Less(t, took, quick, "delivery %d", n)
 			}
-			require.NoError(t, client.Until(ctx, "the CRM has what came by the hook", func() (bool, error) {
-				return len(p.CRM.Messages("")) == 5, nil
-			}))
+			p.inCRM(t, ctx, 5)
 			p.chatter(t, ctx, append(p.town.OnTelegram(3), p.town.OnMessenger(2)...), 2)
 			w.pass(p.ToRedis)
 			p.chatter(t, ctx, p.town.OnTelegram(2), 1)
-			require.Len(t, p.CRM.Doubled("ChatMessages", "Message"), 0)
 		})
 	}
 }
@@ -103,7 +108,7 @@ func TestDatabaseAway(t *testing.T) {
 		<-stopped
 		_, err := p.Database.EndLeases(ctx) // a worker that could not give a lane back leaves it to its lease
 		require.NoError(t, err)
-		p.chatterOn(t, ctx, people)
+		p.answerAll(t, ctx, people, 1)
 		_, err = p.Database.EndLeases(ctx)
 		require.NoError(t, err)
 	})
@@ -130,15 +135,6 @@ func TestDatabaseAway(t *testing.T) {
 	})
 }
 
-// chatterOn lets the agents of chats that are there answer once.
-func (p place) chatterOn(t *testing.T, ctx context.Context, people []*runner.Customer) {
-	chats, err := p.town.Assigned(ctx, people)
-	require.NoError(t, err)
-	for _, c := range people {
-		require.NoError(t, p.town.Reply(ctx, c, chats[c.Name], 1))
-	}
-}
-
 func TestCRMAway(t *testing.T) {
 	everywhere(t, "M.4 the backlog drains when it is back", func(t *testing.T, ctx context.Context, p place) {
 		p.CRM.Down()
@@ -147,7 +143,7 @@ func TestCRMAway(t *testing.T) {
 		p.CRM.Up()
 	})
 	everywhere(t, "M.4 it crashes, answers pages, ends sessions and loses answers", func(t *testing.T, ctx context.Context, p place) {
-		people := p.town.OnTelegram(4)
+		people, written := p.town.OnTelegram(4), 0
 		for _, fault := range []func(){
 			func() { p.CRM.Crash(1, creatiotest.OData) },
 			func() { p.CRM.AnswerHTML(1, creatiotest.OData) },
@@ -157,27 +153,33 @@ func TestCRMAway(t *testing.T) {
 		} {
 			fault()
 			runner.WriteAll(ctx, people, 2)
+			written += 2 * len(people)
+			p.inCRM(t, ctx, written)
 		}
 	})
 }
 
 func TestTelegramLimits(t *testing.T) {
-	everywhere(t, "M.6 429 with retry_after: the reply comes later and once", func(t *testing.T, ctx context.Context, p place) {
+	everywhere(t, "M.6 429 with retry_after: the replies come later and once", func(t *testing.T, ctx context.Context, p place) {
 		people := p.town.OnTelegram(3)
 		runner.WriteAll(ctx, people, 1)
-		chats, err := p.town.Assigned(ctx, people)
-		require.NoError(t, err)
-		p.Bot.FailNext("sendMessage", telegramtest.TooManyRequests(1), telegramtest.ServerError(), telegramtest.TooManyRequests(1))
-		var replying sync.WaitGroup
-		for _, c := range people {
-			replying.Go(func() { _ = p.town.Reply(ctx, c, chats[c.Name], 2) })
-		}
-		replying.Wait()
+		p.Bot.FailNext("sendMessage", telegramtest.TooManyRequests(1), telegramtest.TooManyRequests(1), telegramtest.TooManyRequests(2))
+		p.answerAll(t, ctx, people, 2)
 		for _, c := range people {
 			require.NoError(t, c.Has(ctx, 2))
 		}
 		unknown, err := p.town.Unknown(ctx)
 		require.NoError(t, err)
 		require.Zero(t, unknown, "a refused call is no unknown outcome")
+	})
+	everywhere(t, "M.6 a lost answer: the reply stands as unknown, once, and the next ones go on", func(t *testing.T, ctx context.Context, p place) {
+		people := p.town.OnTelegram(2)
+		runner.WriteAll(ctx, people, 1)
+		p.Bot.FailNext("sendMessage", telegramtest.AfterAccepting(telegramtest.Drop()), telegramtest.Drop())
+		p.answerAll(t, ctx, people, 3)
+		require.NoError(t, p.town.Audit(ctx))
+		unknown, err := p.town.Unknown(ctx)
+		require.NoError(t, err)
+		require.Equal(t, 2, unknown)
 	})
 }

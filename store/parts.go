@@ -29,6 +29,7 @@ type Settled struct {
 	CRM       bool      // the chat's record in the CRM has changed by it
 	AgentID   uuid.UUID // the chat's agent; zero: none
 	QueueID   uuid.UUID // the chat's queue; zero: none
+	Released  bool      // nothing is left to send: the lane is given back
 }
 
 // plannedParts returns a message's parts, planning them first: one row for each send, committed before the first.
@@ -75,7 +76,8 @@ func externalIDOf(ctx context.Context, tx bun.Tx, message uuid.UUID) (string, er
 }
 
 // SettleSend records what became of an attempt. It needs no lease: the attempt's number proves it, so that a late answer
-// still corrects a part that was given up as unknown. Where the part is tried later, the lane is released until then.
+// still corrects a part that was given up as unknown. The lane is released where nothing is left to send, and until then where
+// the part is tried later.
 func (s *Store) SettleSend(ctx context.Context, send *Send, o PartOutcome, receipts bool) (Settled, error) {
 	var done Settled
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -100,15 +102,30 @@ func (s *Store) SettleSend(ctx context.Context, send *Send, o PartOutcome, recei
 		}
 		part.State, part.ExternalID, part.Error = o.State, o.ExternalID, o.Reason
 		if o.State != chat.PartPlanned {
-			done, err = s.settlePart(ctx, tx, c, m, part, receipts)
+			if done, err = s.settlePart(ctx, tx, c, m, part, receipts); err == nil && c.OutFence == send.Lane.Fence {
+				done.Released, err = s.releaseSent(ctx, tx, c)
+			}
 			return err
 		}
+		done.Released = true
 		return s.tryLater(ctx, tx, c, send, part, o)
 	})
 	if err != nil {
 		return Settled{}, fmt.Errorf("settle part %s of chat %s: %w", send.Part.ID, send.Lane.ChatID, err)
 	}
 	return done, nil
+}
+
+// releaseSent gives the lane back if nothing is left to send.
+func (s *Store) releaseSent(ctx context.Context, tx bun.Tx, c *Chat) (bool, error) {
+	left, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("seq > ?", c.OutSeq).Where("kind = ?", chat.EntryMessage).
+		Where("direction = ?", chat.Out).Where("state IN (?, ?)", chat.MessageAccepted, chat.MessageSending).Exists(ctx)
+	if err != nil || left {
+		return false, err
+	}
+	// All that is there is settled: the chat is locked, so that nothing can come before the cursor has passed it.
+	c.OutSeq = c.LastSeq
+	return true, s.releaseSend(ctx, tx, c, nil)
 }
 
 // tryLater takes an attempt back. Under a lease that was lost the part is left to whoever has the lane now.

@@ -27,7 +27,7 @@ func (s *Store) SaveSettings(ctx context.Context, environment uuid.UUID, change 
 				return err
 			}
 		}
-		return s.lookAgain(ctx, tx, e.ID)
+		return s.lookAnew(ctx, tx, e.ID)
 	})
 }
 
@@ -37,17 +37,6 @@ func (s *Store) lanesDue(ctx context.Context, tx bun.Tx, environment uuid.UUID) 
 		Where("environment_id = ?", environment).Where("held_reason IS NULL").Where("crm_due_at IS NOT NULL OR crm_seq < last_seq").Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("make the lanes to the CRM due: %w", err)
-	}
-	return nil
-}
-
-// lookAgain lets the chats nobody could take be routed at once.
-func (s *Store) lookAgain(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
-	_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("look_at = 0").
-		Where("environment_id = ?", environment).Where("closed_at IS NULL").Where("agent_id IS NULL").
-		Where("held_reason IS NULL").Where("look_at > 0").Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("look at the waiting chats again: %w", err)
 	}
 	return nil
 }

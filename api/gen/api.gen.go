@@ -1758,6 +1758,9 @@ type TimelineEntry struct {
 
 	// MessageID The message, edited, deleted or changed in state.
 	MessageID *openapi_types.UUID `json:"message_id"`
+
+	// ProcessID The process instance that transferred or closed it.
+	ProcessID *openapi_types.UUID `json:"process_id"`
 	QueueID   *openapi_types.UUID `json:"queue_id"`
 
 	// Reason Why it was transferred or closed.

@@ -15,11 +15,11 @@ import (
 	"waggle/guard"
 )
 
-// The names of the fields, spelled as seed 2 prints them; its asterisk is Field.Required.
+// The names of the fields. Their labels are spelled as seed 2 prints them; its asterisk is Field.Required.
 const (
 	FieldWebhook   = "Webhook"
-	FieldCode      = "Confirmation code"
-	FieldPublicURL = "Company’s public URL"
+	FieldCode      = "ConfirmationCode"
+	FieldPublicURL = "PublicURL"
 )
 
 // textLimit is PROTOCOL.md §4's longest text, in UTF-16 code units.
@@ -46,15 +46,15 @@ func (a *Adapter) Describe() channels.Description {
 			"BRIX’s custom messenger).",
 		Fields: []channels.Field{
 			{
-				Name: FieldWebhook, Label: FieldWebhook, Required: true, URL: true,
+				Name: FieldWebhook, Label: "Webhook", Required: true, URL: true,
 				Help: "Copy the webhook from the custom messenger’s settings. Requests from Waggle are sent to it.",
 			},
 			{
-				Name: FieldCode, Label: FieldCode, Required: true, Secret: true, Pattern: `^(?s:.{1,500})$`,
+				Name: FieldCode, Label: "Confirmation code", Required: true, Secret: true, Pattern: `^(?s:.{1,500})$`,
 				Help: "Checks whether a request comes from a trusted source. The code is set in the messenger’s settings in any format you prefer, up to 500 characters.",
 			},
 			{
-				Name: FieldPublicURL, Label: FieldPublicURL, Required: true, URL: true, Default: "{crm_url}",
+				Name: FieldPublicURL, Label: "Company’s public URL", Required: true, URL: true, Default: "{crm_url}",
 				Help: "The full address of your company’s CRM. It is filled in automatically.",
 			},
 		},

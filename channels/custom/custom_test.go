@@ -52,12 +52,14 @@ func TestTheFormIsTheSeeds(t *testing.T) {
 		assert.True(t, f.URL)
 	})
 	t.Run("S2.15 Confirmation code is required, S2.16 and never shown again", func(t *testing.T) {
-		f := field(t, "Confirmation code")
+		f := field(t, "ConfirmationCode")
+		assert.Equal(t, "Confirmation code", f.Label)
 		assert.True(t, f.Required)
 		assert.True(t, f.Secret)
 	})
 	t.Run("S2.18 Company’s public URL is required, S2.19 and filled in", func(t *testing.T) {
-		f := field(t, "Company’s public URL")
+		f := field(t, "PublicURL")
+		assert.Equal(t, "Company’s public URL", f.Label)
 		assert.True(t, f.Required)
 		assert.True(t, f.URL)
 		assert.Equal(t, "{crm_url}", f.Default)

@@ -146,7 +146,10 @@ func (c *Customer) compare(messages []gen.Message, crm []string, note func(strin
 		wanted = append(wanted, r.text)
 	}
 	same(note, c.Name+": accepted", wanted, out)
-	inbox := c.inbox()
+	var inbox []string
+	for _, m := range c.inbox() {
+		inbox = append(inbox, m.text)
+	}
 	for _, text := range wanted {
 		m := states[text]
 		n := count(inbox, text)

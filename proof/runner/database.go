@@ -59,6 +59,9 @@ func (d *Database) through(addr string) string {
 	return u.String()
 }
 
+// Schema is the schema of PostgreSQL that everything is in; empty: SQLite.
+func (d *Database) Schema() string { return d.schema }
+
 func (d *Database) close(ctx context.Context) {
 	if d.schema != "" {
 		_, _ = d.sql.ExecContext(ctx, "DROP SCHEMA "+d.schema+" CASCADE")
@@ -74,9 +77,13 @@ func (d *Database) Int(ctx context.Context, query string) (n int, err error) {
 	return n, nil
 }
 
-// Exec changes rows and returns how many.
+// Exec changes rows and returns how many. It keeps to no order of locks, so that it may be a deadlock's victim: then it is
+// tried again.
 func (d *Database) Exec(ctx context.Context, query string) (int, error) {
 	r, err := d.sql.ExecContext(ctx, query)
+	for try := 1; err != nil && strings.Contains(err.Error(), "40P01") && try < 10; try++ {
+		r, err = d.sql.ExecContext(ctx, query)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", query, err)
 	}

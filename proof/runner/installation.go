@@ -28,6 +28,7 @@ type Options struct {
 	// Redis database the URL names, which is emptied. Both empty: one process with everything in it.
 	DatabaseURL, RedisURL string
 
+	Direct      bool          // no proxies on the way to the servers: for figures
 	Tick, Sweep time.Duration // 0: short
 	Env         []string      // "NAME=value" beside
 }
@@ -47,7 +48,7 @@ type Installation struct {
 	Workers  []*Slot // embedded: the same one
 	Database *Database
 
-	// The ways to PostgreSQL and to Redis; nil where all is in one process.
+	// The ways to PostgreSQL and to Redis; nil where all is in one process, and if Direct.
 	ToDatabase, ToRedis *Proxy
 
 	options Options
@@ -120,11 +121,13 @@ func (in *Installation) stores(ctx context.Context) (err error) {
 		return err
 	}
 	in.closers = append(in.closers, func() { in.Database.close(context.WithoutCancel(ctx)) })
-	if in.ToDatabase, err = in.proxy(o.DatabaseURL); err != nil {
-		return err
-	}
-	if in.ToRedis, err = in.proxy(o.RedisURL); err != nil {
-		return err
+	if !o.Direct {
+		if in.ToDatabase, err = in.proxy(o.DatabaseURL); err != nil {
+			return err
+		}
+		if in.ToRedis, err = in.proxy(o.RedisURL); err != nil {
+			return err
+		}
 	}
 	r, err := redis.ParseURL(o.RedisURL)
 	if err != nil {
@@ -132,9 +135,11 @@ func (in *Installation) stores(ctx context.Context) (err error) {
 	}
 	in.redis = redis.NewClient(r)
 	in.closers = append(in.closers, func() { _ = in.redis.Close() })
-	in.env = append(in.env,
-		"DATABASE_URL="+in.Database.through(in.ToDatabase.Addr), "DATABASE_CONNECTIONS=8",
-		fmt.Sprintf("REDIS_URL=redis://%s/%d", in.ToRedis.Addr, r.DB))
+	database, redisURL := in.Database.url, o.RedisURL
+	if !o.Direct {
+		database, redisURL = in.Database.through(in.ToDatabase.Addr), fmt.Sprintf("redis://%s/%d", in.ToRedis.Addr, r.DB)
+	}
+	in.env = append(in.env, "DATABASE_URL="+database, "DATABASE_CONNECTIONS=8", "REDIS_URL="+redisURL)
 	return in.FlushRedis(ctx)
 }
 

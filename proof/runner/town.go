@@ -32,13 +32,19 @@ type Town struct {
 type Customer struct {
 	Name string
 
-	town  *Town
 	send  func(context.Context, string)
-	inbox func() []string
+	inbox func() []arrival
 
 	mu      sync.Mutex
 	written []string
 	replies []reply
+	at      map[string]time.Time // when each text was written, by him or to him
+}
+
+// arrival is a reply at the messenger.
+type arrival struct {
+	text string
+	at   time.Time // zero where the messenger does not tell
 }
 
 // reply is what an agent wrote to a customer, as Waggle accepted it.
@@ -52,11 +58,11 @@ func (t *Town) OnTelegram(n int) []*Customer {
 	return t.come(n, "Telegram", func(c *Customer, i int) {
 		k := t.in.Bot.Customer(int64(5_551_000+i), c.Name)
 		c.send = func(_ context.Context, text string) { k.Write(text) }
-		c.inbox = func() (texts []string) {
+		c.inbox = func() (come []arrival) {
 			for _, m := range k.Inbox() {
-				texts = append(texts, m.Text)
+				come = append(come, arrival{text: m.Text, at: m.At})
 			}
-			return texts
+			return come
 		}
 	})
 }
@@ -67,11 +73,11 @@ func (t *Town) OnMessenger(n int) []*Customer {
 		k := t.in.Messenger.Customer(customtest.Profile{ID: fmt.Sprint("user-", i), Name: c.Name})
 		// What Waggle did not take stays in the messenger's outbox and is repeated: see Audit.
 		c.send = func(ctx context.Context, text string) { _, _ = k.Write(ctx, text) }
-		c.inbox = func() (texts []string) {
+		c.inbox = func() (come []arrival) {
 			for _, m := range k.Inbox() {
-				texts = append(texts, m.Text)
+				come = append(come, arrival{text: m.Text})
 			}
-			return texts
+			return come
 		}
 	})
 }
@@ -81,7 +87,7 @@ func (t *Town) come(n int, where string, settle func(*Customer, int)) (come []*C
 	defer t.mu.Unlock()
 	for range n {
 		i := len(t.customers) + 1
-		c := &Customer{Name: fmt.Sprintf("%s customer %d", where, i), town: t}
+		c := &Customer{Name: fmt.Sprintf("%s customer %d", where, i), at: map[string]time.Time{}}
 		settle(c, i)
 		t.customers = append(t.customers, c)
 		come = append(come, c)
@@ -89,12 +95,28 @@ func (t *Town) come(n int, where string, settle func(*Customer, int)) (come []*C
 	return come
 }
 
+// Visitor is a customer of whom only the account is kept here: the proof itself delivers what he writes.
+func (t *Town) Visitor(name string) *Customer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := &Customer{Name: name, at: map[string]time.Time{}, inbox: func() []arrival { return nil }}
+	t.customers = append(t.customers, c)
+	return c
+}
+
+// Wrote notes a message that is delivered past the customer's messenger.
+func (c *Customer) Wrote(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.written, c.at[text] = append(c.written, text), time.Now()
+}
+
 // Write sends n messages, one after another. Whether Waggle takes them at once is the weather's matter.
 func (c *Customer) Write(ctx context.Context, n int) {
 	for range n {
 		c.mu.Lock()
 		text := fmt.Sprintf("%s, message %d", c.Name, len(c.written)+1)
-		c.written = append(c.written, text)
+		c.written, c.at[text] = append(c.written, text), time.Now()
 		c.mu.Unlock()
 		c.send(ctx, text)
 	}
@@ -163,6 +185,7 @@ func (t *Town) Reply(ctx context.Context, c *Customer, chat gen.Chat, n int) err
 	for range n {
 		c.mu.Lock()
 		text := fmt.Sprintf("%s, answer %d", c.Name, len(c.replies)+1)
+		c.at[text] = time.Now()
 		c.mu.Unlock()
 		var m gen.Message
 		api := t.agents[chat.Agent.ID].Once(uuid.NewString())

@@ -61,6 +61,13 @@ func (s *Server) SetPassword(name, password string) {
 	maps.DeleteFunc(s.sessions, func(_ string, c *session) bool { return c.user == name })
 }
 
+// SetAPIKey installs a package that takes this X-Api-Key.
+func (s *Server) SetAPIKey(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts.APIKey = key
+}
+
 // EndSessions ends every session and token: the next call of each gets 401.
 func (s *Server) EndSessions() {
 	s.mu.Lock()

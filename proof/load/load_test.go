@@ -1,0 +1,54 @@
+package load
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRun(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[int64]bool{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var u struct {
+			UpdateID int64 `json:"update_id"`
+			Message  struct {
+				Text string
+				From struct{ ID int64 }
+			}
+		}
+		if json.Unmarshal(body, &u) != nil || u.Message.Text == "" || u.Message.From.ID == 0 || r.Header.Get("X-Secret") != "s" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seen[u.UpdateID] = true
+		if u.UpdateID == 1007 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer s.Close()
+	r, err := Run(Options{
+		URL: s.URL, Header: map[string]string{"X-Secret": "s"}, Body: Telegram, First: 1000, Connections: 4, Duration: time.Minute, Limit: 100,
+	})
+	require.NoError(t, err)
+	require.EqualValues(t, 99, r.OK)
+	require.Equal(t, map[string]int64{"status 503": 1}, r.Faults)
+	require.Len(t, seen, 100, "each request is its own")
+	require.True(t, seen[1000] && seen[1099])
+	require.Positive(t, r.PerSecond())
+	require.LessOrEqual(t, r.Quantile(0.5), r.Quantile(0.99))
+}
+
+func TestRunStaysAtHome(t *testing.T) {
+	_, err := Run(Options{URL: "http://192.0.2.1/hooks", Body: Telegram, Connections: 1, Duration: time.Second})
+	require.ErrorContains(t, err, "loopback")
+}
