@@ -3,7 +3,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-all lint generate fuzz demo
+.PHONY: help build test race test-all lint generate fuzz demo figures
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,3 +32,6 @@ fuzz: ## Fuzz what parses a messenger's deliveries, half a minute each
 
 demo: ## Try Waggle: doubles of Telegram, a custom messenger and Creatio
 	go run . demo
+
+figures: ## Measure start, idle use, delays and, beside pgbench where there is PostgreSQL, webhooks a second
+	go run ./proof/figures

@@ -45,9 +45,10 @@ func (s *Server) PatchConfiguration(ctx context.Context, r gen.PatchConfiguratio
 	if len(wrong) > 0 {
 		return nil, invalid(wrong...)
 	}
-	raised := false
+	raised, moved := false, false
 	e, started, err := s.Store.SaveConfiguration(ctx, c.Environment, login, func(e *store.Environment) error {
 		if r.Body.PublicURL.IsSpecified() {
+			moved = publicURL != e.PublicURL
 			e.PublicURL = publicURL
 		}
 		var wrong []gen.FieldError
@@ -68,6 +69,15 @@ func (s *Server) PatchConfiguration(ctx context.Context, r gen.PatchConfiguratio
 	}
 	if raised {
 		out.Warnings = append(out.Warnings, raisedWarning("close_chats_minutes"))
+	}
+	if moved {
+		names, err := s.Store.WebhookChannels(ctx, c.Environment)
+		if err != nil {
+			return nil, storeProblem(err, "channels")
+		}
+		if len(names) > 0 {
+			out.Warnings = append(out.Warnings, reconnectWarning(names))
+		}
 	}
 	answer := gen.PatchConfiguration200JSONResponse{Body: out}
 	if login != nil {

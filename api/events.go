@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -24,7 +23,7 @@ type stream struct {
 	server *Server
 	who    caller
 	token  string
-	queues []uuid.UUID // the agent's
+	queues map[uuid.UUID]bool // whose waiting chats the agent may see now
 	conn   net.Conn
 	w      *bufio.Writer
 }
@@ -70,21 +69,49 @@ func (st *stream) run(ctx context.Context, stopped <-chan struct{}) {
 	}
 }
 
-// handle passes an event on if it concerns the caller, and reports whether the stream goes on. What may have changed an agent's
-// queues has them read again.
+// handle passes an event on if it concerns the caller, and reports whether the stream goes on. What may have changed what
+// an agent is offered has that read again.
 func (st *stream) handle(ctx context.Context, e jobs.Event) bool {
 	if e.Type == eventSessionEnded {
 		return e.ID != st.who.SessionID
 	}
-	if st.who.Role == chat.AgentRole && (e.Type == "queue" || (e.Type == "agent" && e.ID == st.who.AgentID)) {
+	if mayChangeOffers(e, st.who) {
+		before := st.queues
 		if st.refresh(ctx) != nil {
+			return false
+		}
+		if gained(before, st.queues) && !st.send(jobs.Event{Type: "resync"}) {
 			return false
 		}
 	}
 	return !concerns(e, st.who, st.queues) || st.send(e)
 }
 
-// refresh looks the token up again, and the agent's queues.
+// mayChangeOffers reports whether an agent may be offered other chats than before: he, one of his chats, a queue or a limit
+// was changed, or something was missed.
+func mayChangeOffers(e jobs.Event, who caller) bool {
+	switch e.Type {
+	case "queue", "configuration", "resync":
+		return who.Role == chat.AgentRole
+	case "agent":
+		return who.Role == chat.AgentRole && e.ID == who.AgentID
+	case "chat":
+		return who.Role == chat.AgentRole && e.AgentID == who.AgentID
+	}
+	return false
+}
+
+// gained reports whether there is a queue that was not there before: its waiting chats were never told of (S3.65).
+func gained(before, now map[uuid.UUID]bool) bool {
+	for queue := range now {
+		if !before[queue] {
+			return true
+		}
+	}
+	return false
+}
+
+// refresh looks the token up again, and what the agent is offered.
 func (st *stream) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, heartbeat)
 	defer cancel()
@@ -94,25 +121,25 @@ func (st *stream) refresh(ctx context.Context) error {
 	if st.who.AgentID == uuid.Nil {
 		return nil
 	}
-	queues, err := st.server.Store.AgentQueues(ctx, st.who.Environment, st.who.AgentID)
+	queues, err := st.server.Store.OfferedQueues(ctx, st.who.Environment, st.who.AgentID)
 	st.queues = queues
 	return err
 }
 
 // concerns reports whether a caller may know of an event. Administrators of either kind know of all; an agent of what is for him
-// or for one of his queues, and of what is for everyone but the administrator's business.
-func concerns(e jobs.Event, who caller, queues []uuid.UUID) bool {
+// or for one of the queues he is offered chats of, and of what is for everyone but the administrator's business.
+func concerns(e jobs.Event, who caller, queues map[uuid.UUID]bool) bool {
 	if who.Role != chat.AgentRole {
 		return true
 	}
 	switch e.Type {
-	case "configuration", "process", "job", "failure":
+	case "configuration", "process", "job", "failure", "alert":
 		return false
 	}
 	if e.AgentID == uuid.Nil && e.QueueID == uuid.Nil {
 		return true
 	}
-	return (e.AgentID != uuid.Nil && e.AgentID == who.AgentID) || (e.QueueID != uuid.Nil && slices.Contains(queues, e.QueueID))
+	return (e.AgentID != uuid.Nil && e.AgentID == who.AgentID) || queues[e.QueueID]
 }
 
 func (st *stream) send(e jobs.Event) bool {

@@ -108,9 +108,10 @@ func TestWhoIsConcerned(t *testing.T) {
 		"when a colleague takes his queue's":  {chat.AgentRole, jobs.Event{Type: "chat", AgentID: other, QueueID: queue}, true},
 		"when he gets another queue's":        {chat.AgentRole, jobs.Event{Type: "chat", AgentID: me, QueueID: foreign}, true},
 		"not by the administrator's business": {chat.AgentRole, jobs.Event{Type: "job"}, false},
+		"not by an alert, which is one too":   {chat.AgentRole, jobs.Event{Type: "alert"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, tc.want, concerns(tc.event, caller{Role: tc.role, AgentID: me}, []uuid.UUID{queue}))
+			require.Equal(t, tc.want, concerns(tc.event, caller{Role: tc.role, AgentID: me}, map[uuid.UUID]bool{queue: true}))
 		})
 	}
 }

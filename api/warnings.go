@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"waggle/api/gen"
@@ -46,6 +47,12 @@ const chatsOffNotice = `Chats are switched off: messages are stored, but not rou
 
 func raisedWarning(field string) gen.Warning {
 	return warning("raised_to_minimum", field, "The time was raised to 5 minutes, the minimum interval.")
+}
+
+// reconnectWarning says that messengers still deliver to the former public address.
+func reconnectWarning(names []string) gen.Warning {
+	return warning("reconnect_channels", "public_url",
+		"The messengers of these channels still deliver to the former address; connect each channel again: "+strings.Join(names, ", ")+".")
 }
 
 func loginWarning() gen.Warning {

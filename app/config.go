@@ -19,7 +19,7 @@ type Config struct {
 	Listener       net.Listener  `kong:"-"` // what the API listens on instead of Listen
 	Listen         string        `name:"listen" env:"LISTEN" default:":8080" help:"Address the API listens on."`
 	Operations     string        `name:"operations-listen" env:"OPERATIONS_LISTEN" help:"Address where a worker process serves /healthz, /readyz and /metrics. Empty: nowhere."`
-	PublicURL      string        `name:"public-url" env:"PUBLIC_URL" help:"Our own public https:// address. Messengers call it; without it Telegram is polled."`
+	PublicURL      string        `name:"public-url" env:"PUBLIC_URL" help:"Our own public https:// address. Messengers call it; without it only channels that poll can be connected."`
 	KeysetFile     string        `name:"keyset-file" env:"KEYSET_FILE" help:"File of the encryption keyset. Empty: keyset.json in the data folder, made at the first start." type:"path"`
 	AllowHosts     []string      `name:"allow-hosts" env:"ALLOW_HOSTS" help:"Private hosts, addresses or CIDRs that may be called, also by plain http://."`
 	TrustedProxies []string      `name:"trusted-proxies" env:"TRUSTED_PROXIES" help:"Addresses or CIDRs of our own reverse proxies, whose X-Forwarded-For is believed."`

@@ -36,6 +36,11 @@ type ChannelFields struct {
 // why. In ch everything is set that an administrator chooses; its ID is made here. A replay returns the id of the first
 // request's channel.
 func (j *Jobs) AddChannel(ctx context.Context, ch *store.Channel, f ChannelFields, active bool, o channels.ConnectOptions, i store.Idem) (uuid.UUID, error) {
+	var first uuid.UUID
+	// A repetition does not ask the messenger again: it may be away by now, and the answer is known.
+	if replayed, err := j.Store.Replay(ctx, ch.EnvironmentID, i, &first); err != nil || replayed {
+		return first, err
+	}
 	ch.ID, ch.State, ch.Fields = uuid.Must(uuid.NewV7()), chat.ChannelInactive, f.Plain
 	secrets := store.ChannelSecrets{Fields: f.Secret, HookSecret: newHookSecret()}
 	var err error

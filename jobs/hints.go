@@ -25,7 +25,7 @@ type Look struct {
 
 // Event is a hint to a browser to fetch something again. It carries no content.
 type Event struct {
-	Type        string    `json:"type"` // chat, message, agent, channel, queue, process, job, configuration, alert, resync
+	Type        string    `json:"type"` // chat, message, agent, channel, queue, process, job, configuration, failure, alert, resync
 	Environment uuid.UUID `json:"-"`
 	ID          uuid.UUID `json:"id,omitzero"`      // of what changed
 	ChatID      uuid.UUID `json:"chat_id,omitzero"` // of a message

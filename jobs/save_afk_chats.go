@@ -111,7 +111,7 @@ func (j *Jobs) saveBatch(ctx context.Context, p store.Process, due []store.Chat,
 		moved++
 	}
 	for reason, ids := range stay {
-		if err := j.Store.PutOff(ctx, p.EnvironmentID, ids, reason, now.Add(lookAgain)); err != nil {
+		if err := j.Store.PutOff(ctx, p.EnvironmentID, ids, reason, before, now.Add(lookAgain)); err != nil {
 			return moved, err
 		}
 	}

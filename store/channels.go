@@ -107,6 +107,17 @@ func (s *Store) ListChannels(ctx context.Context, environment uuid.UUID, queue u
 	return rows, next, nil
 }
 
+// WebhookChannels returns the names of the Active channels whose messengers deliver to our public address.
+func (s *Store) WebhookChannels(ctx context.Context, environment uuid.UUID) ([]string, error) {
+	var names []string
+	err := s.read.NewSelect().Model((*Channel)(nil)).Column("name").Where("ch.environment_id = ?", environment).
+		Where("ch.state = ?", chat.ChannelActive).Where("ch.receive = ?", "webhook").Order("name").Scan(ctx, &names)
+	if err != nil {
+		return nil, fmt.Errorf("list the channels with a webhook: %w", err)
+	}
+	return names, nil
+}
+
 // CreateChannel adds a channel, whose ID, secrets and state are set. It returns the id of the channel, which in a replay is
 // the first request's. An account that another channel has is an *AccountTakenError, a queue that is not there ErrNotFound.
 func (s *Store) CreateChannel(ctx context.Context, ch *Channel, i Idem) (id uuid.UUID, replayed bool, err error) {

@@ -65,10 +65,11 @@ func (s *Store) TransferUnanswered(ctx context.Context, environment uuid.UUID, t
 	return ch, err
 }
 
-// PutOff records why nobody could take these chats, and when they are looked at next.
-func (s *Store) PutOff(ctx context.Context, environment uuid.UUID, chats []uuid.UUID, why string, until time.Time) error {
+// PutOff records why nobody could take these chats, still unanswered since before, and when they are looked at next. One that
+// another run has transferred meanwhile keeps that run's reason.
+func (s *Store) PutOff(ctx context.Context, environment uuid.UUID, chats []uuid.UUID, why string, before, until time.Time) error {
 	_, err := s.db.NewUpdate().Model((*Chat)(nil)).Set("transfer_why = ?", why).Set("look_at = ?", At(until)).
-		Where("c.environment_id = ?", environment).Where("c.id IN (?)", bun.In(chats)).Where("c.agent_due_since IS NOT NULL").Exec(ctx)
+		Where("c.environment_id = ?", environment).Where("c.id IN (?)", bun.List(chats)).Where("c.agent_due_since <= ?", At(before)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("put off %d chats nobody can take: %w", len(chats), err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -77,6 +78,32 @@ func idempotent[T any](ctx context.Context, s *Store, environment uuid.UUID, i I
 	return answer, replayed, nil
 }
 
+// Replay reads the answer kept for a request that was carried out before, and reports whether there is one. It spares a
+// repetition what comes before its transaction; idempotent decides all the same. The same key with another request is
+// ErrConflict.
+func (s *Store) Replay(ctx context.Context, environment uuid.UUID, i Idem, answer any) (bool, error) {
+	if i.Key == "" {
+		return false, nil
+	}
+	row := idempotencyKey{EnvironmentID: environment, Operation: i.Operation, Key: i.Key}
+	err := one(s.read.NewSelect().Model(&row).WherePK().Scan(ctx), "an idempotency key of "+i.Operation)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !bytes.Equal(row.RequestHash, i.RequestHash):
+		return false, errKeyUsed
+	}
+	if err := json.Unmarshal(row.Answer, answer); err != nil {
+		return false, fmt.Errorf("read the answer kept for an idempotency key of %s: %w", i.Operation, err)
+	}
+	return true, nil
+}
+
+// errKeyUsed is the ErrConflict of a key that came with another request before.
+var errKeyUsed = fmt.Errorf("this Idempotency-Key was used for another request; choose a new one: %w", ErrConflict)
+
 // claimKey takes the key for this transaction, or returns the answer that was kept for it.
 func (s *Store) claimKey(ctx context.Context, tx bun.Tx, environment uuid.UUID, i Idem) ([]byte, error) {
 	now, err := s.now(ctx, tx)
@@ -96,7 +123,7 @@ func (s *Store) claimKey(ctx context.Context, tx bun.Tx, environment uuid.UUID, 
 		return nil, one(err, "read an idempotency key of "+i.Operation)
 	}
 	if !bytes.Equal(row.RequestHash, i.RequestHash) {
-		return nil, fmt.Errorf("this Idempotency-Key was used for another request; choose a new one: %w", ErrConflict)
+		return nil, errKeyUsed
 	}
 	return row.Answer, nil
 }

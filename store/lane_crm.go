@@ -48,7 +48,7 @@ func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner stri
 			}
 		}
 		return tx.NewUpdate().Model((*Chat)(nil)).Set("crm_owner = ?", owner).Set("crm_until = ? + ?", s.d.now(), lease.Microseconds()).
-			Set("crm_fence = crm_fence + 1").Where("id IN (?)", bun.In(ids)).Returning("*").Scan(ctx, &claim.Chats)
+			Set("crm_fence = crm_fence + 1").Where("id IN (?)", bun.List(ids)).Returning("*").Scan(ctx, &claim.Chats)
 	})
 	if err != nil {
 		return PushClaim{}, fmt.Errorf("claim lanes to the CRM: %w", err)
@@ -130,7 +130,7 @@ type pushLoader struct {
 func (l *pushLoader) entries(ctx context.Context, limit int) error {
 	var rows []PushEntry
 	err := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.id, t.chat_id, t.seq, t.kind, t.target_id").
-		Join("JOIN chats AS c ON c.id = t.chat_id").Where("t.chat_id IN (?)", bun.In(l.chats)).Where("t.seq > c.crm_seq").
+		Join("JOIN chats AS c ON c.id = t.chat_id").Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.seq > c.crm_seq").
 		OrderExpr("c.crm_due_at, t.chat_id, t.seq").Limit(limit+1).Scan(ctx, &rows)
 	if err != nil {
 		return err
@@ -158,7 +158,7 @@ func (l *pushLoader) lasts(ctx context.Context) error {
 	}
 	last := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.id").Where("t.chat_id = c.id").Where("t.kind = ?", chat.EntryMessage).
 		OrderExpr("t.seq DESC").Limit(1)
-	err := l.s.read.NewSelect().TableExpr("chats AS c").ColumnExpr("c.id, (?) AS last_id", last).Where("c.id IN (?)", bun.In(l.chats)).Scan(ctx, &rows)
+	err := l.s.read.NewSelect().TableExpr("chats AS c").ColumnExpr("c.id, (?) AS last_id", last).Where("c.id IN (?)", bun.List(l.chats)).Scan(ctx, &rows)
 	if err != nil {
 		return err
 	}
@@ -181,8 +181,8 @@ func (l *pushLoader) messages(ctx context.Context) error {
 	all := l.s.read.NewSelect().TableExpr("timeline AS t").
 		ColumnExpr("t.id, t.chat_id, t.seq, t.direction, t.author, t.agent_id, t.text, t.attachments, t.crm_error").
 		ColumnExpr("max(t.at / 1000 - t.seq) OVER (PARTITION BY t.chat_id ORDER BY t.seq) + t.seq AS created_ms").
-		Where("t.chat_id IN (?)", bun.In(l.chats)).Where("t.kind = ?", chat.EntryMessage)
-	err := l.s.read.NewSelect().TableExpr("(?) AS m", all).ColumnExpr("m.*").Where("m.id IN (?)", bun.In(l.needed)).Scan(ctx, &rows)
+		Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.kind = ?", chat.EntryMessage)
+	err := l.s.read.NewSelect().TableExpr("(?) AS m", all).ColumnExpr("m.*").Where("m.id IN (?)", bun.List(l.needed)).Scan(ctx, &rows)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (l *pushLoader) edits(ctx context.Context) error {
 		Attachments []channels.Attachment `bun:",nullzero,type:jsonb"`
 	}
 	err := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.target_id, t.text, t.attachments").
-		Where("t.target_id IN (?)", bun.In(l.needed)).Where("t.kind = ?", chat.EntryEdit).OrderExpr("t.seq").Scan(ctx, &rows)
+		Where("t.target_id IN (?)", bun.List(l.needed)).Where("t.kind = ?", chat.EntryEdit).OrderExpr("t.seq").Scan(ctx, &rows)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (l *pushLoader) waiting(ctx context.Context) error {
 		N      int
 	}
 	err := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.chat_id, count(*) AS n").Join("JOIN chats AS c ON c.id = t.chat_id").
-		Where("t.chat_id IN (?)", bun.In(l.chats)).Where("t.kind = ?", chat.EntryMessage).Where("t.direction = ?", chat.In).
+		Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.kind = ?", chat.EntryMessage).Where("t.direction = ?", chat.In).
 		Where("t.at >= c.unanswered_since").GroupExpr("t.chat_id").Scan(ctx, &rows)
 	for _, r := range rows {
 		l.w.Waiting[r.ChatID] = r.N
@@ -266,7 +266,7 @@ func rowsByID[T any](ctx context.Context, l *pushLoader, ids []uuid.UUID, id fun
 		return found, nil
 	}
 	var rows []*T
-	if err := l.s.read.NewSelect().Model(&rows).Where("environment_id = ?", l.environment).Where("id IN (?)", bun.In(ids)).Scan(ctx); err != nil {
+	if err := l.s.read.NewSelect().Model(&rows).Where("environment_id = ?", l.environment).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
 		return nil, err
 	}
 	for _, r := range rows {

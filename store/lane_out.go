@@ -49,7 +49,7 @@ func (s *Store) ClaimSends(ctx context.Context, owner string, limit, perChannel 
 			ColumnExpr("c.id, c.out_due_at, row_number() OVER (PARTITION BY c.channel_id ORDER BY c.out_due_at) AS place").
 			Join("JOIN environments AS e ON e.id = c.environment_id").Where("e.chats_enabled")
 		if len(busy) > 0 {
-			ranked = ranked.Where("c.channel_id NOT IN (?)", bun.In(busy))
+			ranked = ranked.Where("c.channel_id NOT IN (?)", bun.List(busy))
 		}
 		wanted := tx.NewSelect().TableExpr("(?) AS r", ranked).Column("id").Where("place <= ?", perChannel).OrderExpr("out_due_at").Limit(limit)
 		var ids []uuid.UUID
@@ -59,7 +59,7 @@ func (s *Store) ClaimSends(ctx context.Context, owner string, limit, perChannel 
 			return err
 		}
 		return tx.NewUpdate().Table("chats").Set("out_owner = ?", owner).Set("out_until = ? + ?", s.d.now(), lease.Microseconds()).
-			Set("out_fence = out_fence + 1").Where("id IN (?)", bun.In(ids)).Returning("id, environment_id, channel_id, out_fence").Scan(ctx, &lanes)
+			Set("out_fence = out_fence + 1").Where("id IN (?)", bun.List(ids)).Returning("id, environment_id, channel_id, out_fence").Scan(ctx, &lanes)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim lanes to the messengers: %w", err)

@@ -25,7 +25,7 @@ func (s *Store) ClaimPolls(ctx context.Context, owner string, kinds []string, le
 	}
 	var claimed []Channel
 	err := polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_owner = ?", owner).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
-		Where("kind IN (?)", bun.In(kinds)).Where("poll_until IS NULL OR poll_until < ?", s.d.now()).Returning("*").Scan(ctx, &claimed)
+		Where("kind IN (?)", bun.List(kinds)).Where("poll_until IS NULL OR poll_until < ?", s.d.now()).Returning("*").Scan(ctx, &claimed)
 	if err != nil {
 		return nil, fmt.Errorf("claim channels to poll: %w", err)
 	}

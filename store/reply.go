@@ -135,7 +135,7 @@ func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uui
 			return c, one(err, "message "+message.String())
 		}
 		again, err := changed(tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", chat.MessageAccepted).Set("error = ''").
-			Where("t.id = ?", message).Where("t.state IN (?)", bun.In([]chat.MessageState{chat.MessageFailed, chat.MessageUnknown})).Exec(ctx))
+			Where("t.id = ?", message).Where("t.state IN (?)", bun.List([]chat.MessageState{chat.MessageFailed, chat.MessageUnknown})).Exec(ctx))
 		if err != nil {
 			return c, fmt.Errorf("resend message %s: %w", message, err)
 		}
@@ -143,7 +143,7 @@ func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uui
 			return c, refused("only a message that failed or whose outcome is unknown can be sent again; this one is " + string(m.State))
 		}
 		_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartPlanned).Set("error = ''").
-			Where("pt.message_id = ?", message).Where("pt.state IN (?)", bun.In([]chat.PartState{chat.PartFailed, chat.PartUnknown})).Exec(ctx)
+			Where("pt.message_id = ?", message).Where("pt.state IN (?)", bun.List([]chat.PartState{chat.PartFailed, chat.PartUnknown})).Exec(ctx)
 		if err != nil {
 			return c, fmt.Errorf("resend message %s: %w", message, err)
 		}

@@ -64,7 +64,7 @@ func (s *Store) routableIn(ctx context.Context, environment, queue uuid.UUID, te
 			if f.channels == nil {
 				q = q.WhereOr("c.weight <= ?", f.left)
 			} else {
-				q = q.WhereOr("c.weight <= ? AND c.channel_id IN (?)", f.left, bun.In(f.channels))
+				q = q.WhereOr("c.weight <= ? AND c.channel_id IN (?)", f.left, bun.List(f.channels))
 			}
 		}
 		return q
@@ -118,7 +118,7 @@ func (s *Store) Tried(ctx context.Context, environment uuid.UUID, chats []Chat) 
 	}
 	var rows []struct{ ChatID, AgentID uuid.UUID }
 	err := s.read.NewSelect().Table("chat_tries").Column("chat_id", "agent_id").
-		Where("environment_id = ?", environment).Where("chat_id IN (?)", bun.In(ids)).Scan(ctx, &rows)
+		Where("environment_id = ?", environment).Where("chat_id IN (?)", bun.List(ids)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("read who tried these chats: %w", err)
 	}

@@ -195,15 +195,18 @@ func (s *Store) ForgetSessions(ctx context.Context, age time.Duration) (int64, e
 	return n, err
 }
 
-// AgentQueues returns the queues an agent is a member of.
-func (s *Store) AgentQueues(ctx context.Context, environment, agent uuid.UUID) ([]uuid.UUID, error) {
-	var ids []uuid.UUID
-	err := s.read.NewSelect().Model((*QueueAgent)(nil)).Column("queue_id").
-		Where("environment_id = ?", environment).Where("agent_id = ?", agent).Scan(ctx, &ids)
-	if err != nil {
-		return nil, fmt.Errorf("read the queues of agent %s: %w", agent, err)
+// OfferedQueues returns the queues whose waiting chats an agent may see: those he is a member of, while he is ready and has
+// room; otherwise none (b17, S3.65).
+func (s *Store) OfferedQueues(ctx context.Context, environment, agent uuid.UUID) (map[uuid.UUID]bool, error) {
+	team, err := s.team(ctx, s.read, environment, agent)
+	if err != nil || len(team) == 0 {
+		return nil, err
 	}
-	return ids, nil
+	a := team[0]
+	if ready, _ := a.Ready(); !ready || a.Limit.Left(a.Load) == chat.NoRoom {
+		return nil, nil
+	}
+	return a.Queues, nil
 }
 
 // KnowsCRMOrigin reports whether origin, such as https://crm.example.com, is that of any environment's CRM.

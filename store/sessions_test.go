@@ -146,7 +146,7 @@ func TestAPIKeyOpensItsEnvironmentTheOldOneForAWhile(t *testing.T) {
 	})
 }
 
-func TestAgentQueuesAreHisEnvironments(t *testing.T) {
+func TestOfferedQueuesAreHisEnvironments(t *testing.T) {
 	ctx := context.Background()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		_, env := tenant(t, s)
@@ -158,10 +158,14 @@ func TestAgentQueuesAreHisEnvironments(t *testing.T) {
 		_, err = s.DB().NewInsert().Model(&store.QueueAgent{QueueID: queue.ID, AgentID: agent, EnvironmentID: env}).Exec(ctx)
 		require.NoError(t, err)
 
-		queues, err := s.AgentQueues(ctx, env, agent)
+		queues, err := s.OfferedQueues(ctx, env, agent)
 		require.NoError(t, err)
-		require.Equal(t, []uuid.UUID{queue.ID}, queues)
-		queues, err = s.AgentQueues(ctx, foreign, agent)
+		require.Empty(t, queues, "b17: not while he is offline")
+		require.NoError(t, s.SetAgentStatus(ctx, env, agent, chat.Active))
+		queues, err = s.OfferedQueues(ctx, env, agent)
+		require.NoError(t, err)
+		require.Equal(t, map[uuid.UUID]bool{queue.ID: true}, queues)
+		queues, err = s.OfferedQueues(ctx, foreign, agent)
 		require.NoError(t, err)
 		require.Empty(t, queues)
 	})

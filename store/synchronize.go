@@ -104,7 +104,7 @@ func (s *Store) MarkDirty(ctx context.Context, environment, after uuid.UUID, lim
 			return err
 		}
 		_, err := tx.NewUpdate().Table("chats").Set("crm_seq = 0").Set("crm_pushed = ''").Set("crm_failures = 0").
-			Set("crm_version = crm_version + 1").Set("crm_due_at = ?", s.d.now()).Where("id IN (?)", bun.In(ids)).Exec(ctx)
+			Set("crm_version = crm_version + 1").Set("crm_due_at = ?", s.d.now()).Where("id IN (?)", bun.List(ids)).Exec(ctx)
 		return err
 	})
 	if err != nil {

@@ -108,7 +108,7 @@ func teamLoads(ctx context.Context, db bun.IDB, environment uuid.UUID, byID map[
 		Weight  int
 	}
 	err := db.NewSelect().Model((*Chat)(nil)).Column("agent_id").ColumnExpr("count(*) AS chats").ColumnExpr("sum(weight) AS weight").
-		Where("c.environment_id = ?", environment).Where("c.agent_id IN (?)", bun.In(slices.Collect(maps.Keys(byID)))).
+		Where("c.environment_id = ?", environment).Where("c.agent_id IN (?)", bun.List(slices.Collect(maps.Keys(byID)))).
 		Where("c.closed_at IS NULL").Where("NOT c.on_hold").
 		Group("agent_id").Scan(ctx, &loads)
 	if err != nil {

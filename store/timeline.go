@@ -86,7 +86,7 @@ func (s *Store) MessagesOf(ctx context.Context, environment uuid.UUID, entries [
 		byID[messages[i].ID] = &messages[i]
 	}
 	var later []Entry
-	err := s.read.NewSelect().Model(&later).Where("t.environment_id = ?", environment).Where("t.target_id IN (?)", bun.In(ids)).
+	err := s.read.NewSelect().Model(&later).Where("t.environment_id = ?", environment).Where("t.target_id IN (?)", bun.List(ids)).
 		Where("t.kind IN (?, ?)", chat.EntryEdit, chat.EntryDelete).OrderExpr("t.seq").Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the edits of messages: %w", err)
@@ -100,7 +100,7 @@ func (s *Store) MessagesOf(ctx context.Context, environment uuid.UUID, entries [
 		}
 	}
 	var parts []Part
-	err = s.read.NewSelect().Model(&parts).Where("pt.environment_id = ?", environment).Where("pt.message_id IN (?)", bun.In(ids)).
+	err = s.read.NewSelect().Model(&parts).Where("pt.environment_id = ?", environment).Where("pt.message_id IN (?)", bun.List(ids)).
 		OrderExpr("pt.message_id, pt.n").Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the parts of messages: %w", err)

@@ -234,6 +234,7 @@ func (e Display) Valid() bool {
 // Defines values for EventType.
 const (
 	EventTypeAgent         EventType = "agent"
+	EventTypeAlert         EventType = "alert"
 	EventTypeChannel       EventType = "channel"
 	EventTypeChat          EventType = "chat"
 	EventTypeConfiguration EventType = "configuration"
@@ -249,6 +250,8 @@ const (
 func (e EventType) Valid() bool {
 	switch e {
 	case EventTypeAgent:
+		return true
+	case EventTypeAlert:
 		return true
 	case EventTypeChannel:
 		return true
@@ -927,7 +930,8 @@ type ChannelInput struct {
 	// AgentsMayStart Agents may start dialogues, where the kind can.
 	AgentsMayStart *bool `json:"agents_may_start,omitempty"`
 
-	// Fields The values of the kind's form, by field name.
+	// Fields The values of the kind's form, by field name or label; case, spaces and punctuation do not matter. A field that is
+	// left out gets its default.
 	Fields map[string]string `json:"fields,omitempty"`
 
 	// Kind One of the channel kinds.
@@ -995,7 +999,7 @@ type ChannelPatch struct {
 	// AgentsMayStart Agents may start dialogues, where the kind can.
 	AgentsMayStart *bool `json:"agents_may_start,omitempty"`
 
-	// Fields The values to replace, by field name.
+	// Fields The values to replace, by field name or label.
 	Fields  map[string]string                     `json:"fields,omitempty"`
 	Name    *string                               `json:"name,omitempty"`
 	QueueID nullable.Nullable[openapi_types.UUID] `json:"queue_id,omitempty"`
@@ -1209,20 +1213,22 @@ type Display string
 
 // Event A hint to fetch again what it names. It holds no content.
 type Event struct {
-	At *time.Time `json:"at,omitempty"`
-
 	// ChatID The chat it belongs to.
 	ChatID *openapi_types.UUID `json:"chat_id,omitempty"`
+
+	// Detail Of an alert: what is wrong, and what to do. Of a message: its new state.
+	Detail *string `json:"detail,omitempty"`
 
 	// ID Which one; absent for resync.
 	ID *openapi_types.UUID `json:"id,omitempty"`
 
-	// Seq The chat's last number in the timeline.
-	Seq  *int64    `json:"seq,omitempty"`
+	// Type `alert`: a channel or the CRM is in trouble, and an administrator must act. `resync`: something may have been
+	// missed, fetch everything again. The others name what changed.
 	Type EventType `json:"type"`
 }
 
-// EventType defines model for Event.Type.
+// EventType `alert`: a channel or the CRM is in trouble, and an administrator must act. `resync`: something may have been
+// missed, fetch everything again. The others name what changed.
 type EventType string
 
 // Failure Something that did not get through.

@@ -102,12 +102,10 @@ func (b *bench) busy(ctx context.Context, o runner.Options) error {
 	var talking sync.WaitGroup
 	for i, c := range people {
 		talking.Go(func() {
+			// They do not all speak at the same moment.
+			<-time.After(busyTurn * time.Duration(i) / busyChats)
 			turn := time.NewTicker(busyTurn)
 			defer turn.Stop()
-			// They do not all speak at the same moment.
-			first := time.NewTimer(busyTurn * time.Duration(i) / busyChats)
-			defer first.Stop()
-			<-first.C
 			for range busyTurns {
 				c.Write(ctx, 1)
 				if err := town.Reply(ctx, c, chats[c.Name], 1); err != nil {
