@@ -24,13 +24,14 @@ func (s *Server) ListChannelKinds(ctx context.Context, _ gen.ListChannelKindsReq
 	return gen.ListChannelKinds200JSONResponse{Items: items}, nil
 }
 
-// addresses returns our public address and the CRM's, as the caller's environment knows them; empty where there is none.
+// addresses returns our public address and the CRM's full one, as the caller's environment knows them; empty where there is
+// none.
 func (s *Server) addresses(ctx context.Context, c caller) (public, crm string, err error) {
-	public, crm, err = s.Store.PublicURLs(ctx, c.Environment)
-	if public == "" {
-		public = s.Options.PublicURL
+	e, err := s.Store.Environment(ctx, c.Environment)
+	if err != nil {
+		return "", "", storeProblem(err, "environment")
 	}
-	return public, crm, storeProblem(err, "environment")
+	return valueOr(s.publicURL(e), ""), addressOut(e), nil
 }
 
 func channelKind(a channels.Adapter, public, crm string) gen.ChannelKind {

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"math"
+	"time"
 
 	"waggle/api/gen"
 	"waggle/jobs"
@@ -29,7 +31,11 @@ func (s *Server) Synchronize(ctx context.Context, _ gen.SynchronizeRequestObject
 		s.Jobs.Hints.Look(jobs.Look{At: jobs.LookSynchronize, Environment: c.Environment})
 		s.jobChanged(job)
 	}
-	return gen.Synchronize202JSONResponse(jobOut(job)), nil
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return nil, storeProblem(err, "job")
+	}
+	return gen.Synchronize202JSONResponse(jobOut(job, now)), nil
 }
 
 // ListJobs lists the jobs of this environment, newest first.
@@ -46,9 +52,13 @@ func (s *Server) ListJobs(ctx context.Context, r gen.ListJobsRequestObject) (gen
 	if err != nil {
 		return nil, listProblem(err, "job")
 	}
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return nil, storeProblem(err, "job")
+	}
 	items := make([]gen.Job, len(js))
 	for i, j := range js {
-		items[i] = jobOut(j)
+		items[i] = jobOut(j, now)
 	}
 	return gen.ListJobs200JSONResponse{Items: items, NextCursor: orNull(next)}, nil
 }
@@ -63,7 +73,11 @@ func (s *Server) GetJob(ctx context.Context, r gen.GetJobRequestObject) (gen.Get
 	if err != nil {
 		return nil, storeProblem(err, "job")
 	}
-	return gen.GetJob200JSONResponse(jobOut(j)), nil
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return nil, storeProblem(err, "job")
+	}
+	return gen.GetJob200JSONResponse(jobOut(j, now)), nil
 }
 
 // CancelJob stops a job that has not ended.
@@ -77,7 +91,11 @@ func (s *Server) CancelJob(ctx context.Context, r gen.CancelJobRequestObject) (g
 		return nil, storeProblem(err, "job")
 	}
 	s.jobChanged(j)
-	return gen.CancelJob200JSONResponse(jobOut(j)), nil
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return nil, storeProblem(err, "job")
+	}
+	return gen.CancelJob200JSONResponse(jobOut(j, now)), nil
 }
 
 func (s *Server) jobChanged(j store.Job) {
@@ -102,7 +120,7 @@ func jobState(status gen.JobStatus) string {
 	return string(status)
 }
 
-func jobOut(j store.Job) gen.Job {
+func jobOut(j store.Job, now time.Time) gen.Job {
 	out := gen.Job{
 		ID: j.ID, Kind: gen.JobKind(j.Kind), Status: jobStatuses[j.State], Phase: orNull(j.Phase), Done: j.Done,
 		Error: orNull(j.Error), CreatedAt: j.CreatedAt.Time, StartedAt: j.StartedAt.Ptr(), FinishedAt: j.FinishedAt.Ptr(),
@@ -110,5 +128,19 @@ func jobOut(j store.Job) gen.Job {
 	if j.Total > 0 {
 		out.Total = &j.Total
 	}
+	out.Failed, out.RatePerSecond = j.Failed, perSecond(j, now)
 	return out
+}
+
+// perSecond is how many steps a job did a second, on the whole; nil before it started.
+func perSecond(j store.Job, now time.Time) *float64 {
+	if j.StartedAt.IsZero() {
+		return nil
+	}
+	if !j.FinishedAt.IsZero() {
+		now = j.FinishedAt.Time
+	}
+	took := max(now.Sub(j.StartedAt.Time), time.Millisecond)
+	steps := math.Round(10*float64(j.Done)/took.Seconds()) / 10
+	return &steps
 }

@@ -167,6 +167,7 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 		Log:       a.log,
 		PublicURL: strings.TrimRight(c.PublicURL, "/"),
 		Owner:     owner(),
+		Lease:     c.Lease,
 	}
 	j.Intake = jobs.NewIntake(j)
 	a.intake = j.Intake

@@ -27,6 +27,7 @@ type Config struct {
 	Vendor         string        `name:"vendor-contact" env:"VENDOR_CONTACT" default:"your Waggle vendor" help:"Whom to write to for a longer or another secret key."`
 	Tick           time.Duration `name:"tick" env:"TICK" default:"5s" help:"How often SaveAfkChats, CloseOldChats and the deadlines run."`
 	Sweep          time.Duration `name:"sweep" env:"SWEEP" default:"3s" help:"How often SQL is asked for due work that no hint told of."`
+	Lease          time.Duration `name:"lease" env:"LEASE" default:"60s" help:"How long work belongs to the process that took it; what a killed process had is taken over then. Calls to messengers and CRMs end before it."`
 	Drain          time.Duration `name:"drain" env:"DRAIN" default:"20s" help:"How long a stop waits for work that has begun."`
 	Connections    int           `name:"database-connections" env:"DATABASE_CONNECTIONS" default:"20" help:"Most connections to PostgreSQL."`
 	MovableClock   bool          `name:"movable-clock" env:"MOVABLE_CLOCK" help:"Serve POST /demo/clock. Never in production: anybody who reaches it moves time."`
@@ -71,8 +72,14 @@ func (c Config) check(p Parts) error {
 	if c.Tick <= 0 || c.Sweep <= 0 {
 		return errors.New("tick and sweep must be longer than 0")
 	}
+	if c.Lease < 0 || c.Lease > 0 && c.Lease < leastLease {
+		return fmt.Errorf("lease must be at least %s: calls to messengers and CRMs must end within a part of it", leastLease)
+	}
 	return nil
 }
+
+// leastLease leaves a call to a messenger a third of it.
+const leastLease = 3 * time.Second
 
 // Logger makes the process's log.
 func (c Config) Logger() *slog.Logger {

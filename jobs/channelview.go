@@ -28,7 +28,7 @@ func (j *Jobs) OpenChannel(ctx context.Context, ch *store.Channel) (channels.Cha
 
 // publicURL returns our public address as this channel's environment knows it; empty where there is none.
 func (j *Jobs) publicURL(ctx context.Context, ch *store.Channel) (string, error) {
-	own, _, err := j.Store.PublicURLs(ctx, ch.EnvironmentID)
+	own, err := j.Store.PublicURL(ctx, ch.EnvironmentID)
 	if own == "" {
 		own = j.PublicURL
 	}

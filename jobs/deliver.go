@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	sendLease      = time.Minute       // of a lane; each attempt prolongs it
-	sendDeadline   = 20 * time.Second  // of one call to a messenger: it ends well before the lease
-	settleTime     = 30 * time.Second  // in which an outcome must be written down
 	sendsAtOnce    = 64                // lanes in the hands of one Deliver
 	sendsPerClaim  = 4                 // of one channel: a slow messenger keeps nobody else waiting
 	sendsPerRoute  = 2 * sendsPerClaim // of one channel in the hands of one Deliver
@@ -66,7 +63,7 @@ func (d *delivering) claim(ctx context.Context) (int, error) {
 			full = append(full, id)
 		}
 	}
-	lanes, err := d.Store.ClaimSends(ctx, d.Owner, sendsAtOnce-d.inFlight, sendsPerClaim, full, sendLease)
+	lanes, err := d.Store.ClaimSends(ctx, d.Owner, sendsAtOnce-d.inFlight, sendsPerClaim, full, d.lease())
 	for _, lane := range lanes {
 		d.busy[lane.ChannelID]++
 		go func() {
@@ -118,7 +115,8 @@ func (j *Jobs) workLane(ctx context.Context, lane store.SendLane) {
 
 // sendNext makes the lane's next attempt and records what became of it.
 func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, err error) {
-	send, found, err := j.Store.NextSend(ctx, lane, j.sendRules, sendLease)
+	deadline := time.Now().Add(j.sendDeadline())
+	send, found, err := j.Store.NextSend(ctx, lane, j.sendRules, j.lease())
 	for _, m := range found {
 		j.tellSettled(lane.EnvironmentID, m)
 	}
@@ -131,7 +129,7 @@ func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, er
 	}
 	receipts := adapter.Describe().Capabilities.Receipts
 	began := time.Now()
-	sent, sendErr := j.callSend(ctx, adapter, send)
+	sent, sendErr := j.callSend(ctx, deadline, adapter, send)
 	outcome := partOutcome(sent, sendErr, send.Part.Attempts)
 	settled, err := j.settleSend(ctx, send, outcome, receipts)
 	if err != nil {
@@ -150,7 +148,7 @@ func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, er
 // settleSend records an outcome. Failure policy: what the messenger said is worth more than a moment's trouble with the
 // database, so it is tried again while the lease lasts; after that the outcome is lost, which is an unknown one.
 func (j *Jobs) settleSend(ctx context.Context, send *store.Send, o store.PartOutcome, receipts bool) (settled store.Settled, err error) {
-	for until := time.Now().Add(settleTime); ; {
+	for until := time.Now().Add(j.settleTime()); ; {
 		if settled, err = j.Store.SettleSend(ctx, send, o, receipts); err == nil || time.Now().After(until) {
 			return settled, err
 		}
@@ -168,10 +166,14 @@ func (j *Jobs) sendRules(kind string) (store.SendRules, error) {
 	return store.SendRules{TextLimit: c.TextLimit, Idempotent: c.Idempotent}, nil
 }
 
-// callSend calls the messenger once, inside a deadline that ends before the lease.
-func (j *Jobs) callSend(ctx context.Context, adapter channels.Adapter, send *store.Send) (channels.Sent, *channels.Error) {
-	ctx, cancel := context.WithTimeout(ctx, sendDeadline)
+// callSend calls the messenger once, inside a deadline that ends before the lease. Where that is over already this process was
+// held up: another one may have the lane, and nothing is sent.
+func (j *Jobs) callSend(ctx context.Context, deadline time.Time, adapter channels.Adapter, send *store.Send) (channels.Sent, *channels.Error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return channels.Sent{}, &channels.Error{Outcome: channels.RetryAt, At: time.Now(), Reason: "Waggle was held up and did not try", Err: err}
+	}
 	view, err := j.OpenChannel(ctx, &send.Channel)
 	if err != nil {
 		return channels.Sent{}, &channels.Error{Outcome: channels.RetryAt, At: time.Now().Add(longestRetry), Reason: "the channel's settings cannot be read", Err: err}

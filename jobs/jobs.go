@@ -4,6 +4,7 @@ package jobs
 
 import (
 	"log/slog"
+	"time"
 
 	"waggle/channels"
 	"waggle/crm"
@@ -19,7 +20,9 @@ type Jobs struct {
 	Hints     Hints
 	Metrics   *Metrics
 	Log       *slog.Logger
-	PublicURL string  // our own public address; attachments in the CRM link to it
-	Owner     string  // this process, in leases
-	Intake    *Intake // takes in what messengers deliver; see NewIntake
+	PublicURL string // our own public address; attachments in the CRM link to it
+	Owner     string // this process, in leases
+	// Lease is how long a lane belongs to who took it; when he has died, it is how long the lane rests. 0 means a minute.
+	Lease  time.Duration
+	Intake *Intake // takes in what messengers deliver; see NewIntake
 }

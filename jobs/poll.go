@@ -12,10 +12,8 @@ import (
 )
 
 const (
-	pollLease    = 2 * time.Minute  // of a channel; each poll prolongs it
-	pollDeadline = 75 * time.Second // of one long poll with the storing of what it brought: it ends well before the lease
-	pollLook     = 2 * time.Second  // how often channels without a poller are looked for
-	longestPause = time.Minute      // between tries of a channel in trouble
+	pollLook     = 2 * time.Second // how often channels without a poller are looked for
+	longestPause = time.Minute     // between tries of a channel in trouble
 )
 
 // Poll fetches the messages of all channels that are set to polling and that no other process polls, each in a loop of its
@@ -26,7 +24,7 @@ func (j *Jobs) Poll(ctx context.Context) error {
 	var mu sync.Mutex
 	mine := map[uuid.UUID]bool{}
 	for {
-		claimed, err := j.Store.ClaimPolls(ctx, j.Owner, j.pollingKinds(), pollLease)
+		claimed, err := j.Store.ClaimPolls(ctx, j.Owner, j.pollingKinds(), j.pollLease())
 		if err != nil && ctx.Err() == nil {
 			j.Metrics.Errors.WithLabelValues("poll", "run").Inc()
 			j.Log.Error("looking for channels to poll failed; it is tried again", "error", err)
@@ -76,14 +74,15 @@ func (j *Jobs) pollingKinds() []string {
 func (j *Jobs) pollChannel(ctx context.Context, id, environment uuid.UUID) {
 	failures := 0
 	for ctx.Err() == nil {
-		ch, err := j.Store.RenewPoll(ctx, id, j.Owner, pollLease)
+		deadline := time.Now().Add(j.pollDeadline())
+		ch, err := j.Store.RenewPoll(ctx, id, j.Owner, j.pollLease())
 		if err != nil || ch == nil {
 			if err != nil && ctx.Err() == nil {
 				j.Log.Error("polling stopped", "environment", environment, "channel", id, "error", err)
 			}
 			break
 		}
-		wait := j.pollOnce(ctx, ch, failures)
+		wait := j.pollOnce(ctx, deadline, ch, failures)
 		if failures++; wait == 0 {
 			failures = 0
 		} else if !pause(ctx, wait) {
@@ -99,8 +98,8 @@ func (j *Jobs) pollChannel(ctx context.Context, id, environment uuid.UUID) {
 // pollOnce fetches once, stores what came, and only then moves the offset, which confirms it to the messenger. It returns how
 // long to wait before the next try; 0 where all went well. Failure policy: the same offset is asked for again, so that nothing
 // is lost; what came twice is folded by the store.
-func (j *Jobs) pollOnce(ctx context.Context, ch *store.Channel, failures int) time.Duration {
-	calls, cancel := context.WithTimeout(ctx, pollDeadline)
+func (j *Jobs) pollOnce(ctx context.Context, deadline time.Time, ch *store.Channel, failures int) time.Duration {
+	calls, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	err := j.fetch(calls, ch)
 	if ctx.Err() != nil {

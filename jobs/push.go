@@ -14,12 +14,10 @@ import (
 )
 
 const (
-	pushLease    = time.Minute      // of a lane
-	pushDeadline = 25 * time.Second // of everything a push calls at the CRM: it ends well before the lease
-	pushChats    = 50               // lanes in one push
-	pushEntries  = 500              // timeline entries in one push
-	lookups      = 8                // contacts looked for at once
-	sameRefusals = 20               // chats refused for one reason in one push: then it is not their fault
+	pushChats    = 50  // lanes in one push
+	pushEntries  = 500 // timeline entries in one push
+	lookups      = 8   // contacts looked for at once
+	sameRefusals = 20  // chats refused for one reason in one push: then it is not their fault
 )
 
 // PushDue lists the environments that have something to push.
@@ -32,12 +30,13 @@ func (j *Jobs) PushDue(ctx context.Context) ([]uuid.UUID, error) {
 // or that the CRM is to be left alone for now. Repeating any of it is harmless, so a push under way ends with its deadline, not
 // with ctx.
 func (j *Jobs) Push(ctx context.Context, environment uuid.UUID) (worked int, err error) {
-	claim, err := j.Store.ClaimPush(ctx, environment, j.Owner, pushChats, pushLease)
+	deadline := time.Now().Add(j.pushDeadline())
+	claim, err := j.Store.ClaimPush(ctx, environment, j.Owner, pushChats, j.lease())
 	if err != nil || len(claim.Chats) == 0 {
 		return 0, err
 	}
 	p := &push{Jobs: j, claim: claim, kind: claim.Environment.CRMKind}
-	if err := p.run(context.WithoutCancel(ctx)); err != nil {
+	if err := p.run(context.WithoutCancel(ctx), deadline); err != nil {
 		p.giveBack(context.WithoutCancel(ctx))
 		return 0, fmt.Errorf("push environment %s: %w", environment, err)
 	}
@@ -56,7 +55,7 @@ type push struct {
 	failed  *crm.Error // why the push stopped, if it did
 }
 
-func (p *push) run(ctx context.Context) error {
+func (p *push) run(ctx context.Context, deadline time.Time) error {
 	adapter, ok := p.CRMs[p.kind]
 	if !ok {
 		return fmt.Errorf("there is no adapter for CRMs of kind %q", p.kind)
@@ -69,8 +68,11 @@ func (p *push) run(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	calls, cancel := context.WithTimeout(ctx, pushDeadline)
+	calls, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	if err := calls.Err(); err != nil {
+		return fmt.Errorf("held up before the CRM was called: %w", err)
+	}
 	if err := p.link(calls, adapter); err != nil {
 		return err
 	}

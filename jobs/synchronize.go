@@ -21,20 +21,19 @@ const (
 )
 
 const (
-	syncLease    = 90 * time.Second // of a job during one step
-	syncDeadline = 25 * time.Second // of one step's calls to the CRM
-	syncBatch    = 200              // chats marked at once: what is new does not wait behind more
-	syncStep     = 2 * time.Second  // how long a step waits for a batch to be pushed
-	syncLook     = 50 * time.Millisecond
-	syncRest     = time.Second       // until a job that does not move is looked at again
-	syncAtOnce   = -time.Millisecond // a job that moves: over already by a clock of milliseconds
+	syncBatch  = 200             // chats marked at once: what is new does not wait behind more
+	syncStep   = 2 * time.Second // how long a step waits for a batch to be pushed, at most
+	syncLook   = 50 * time.Millisecond
+	syncRest   = time.Second       // until a job that does not move is looked at again
+	syncAtOnce = -time.Millisecond // a job that moves: over already by a clock of milliseconds
 )
 
 // Synchronize takes one step of one Synchronize job, and returns 1 if there was one. Steps are short, so that jobs of several
 // environments take turns, and each leaves the job where anyone can go on. It checks the credentials, reads the CRM's settings
 // and users, and then marks every chat to be proven, batch by batch; the pushes themselves are made as always.
 func (j *Jobs) Synchronize(ctx context.Context) (int, error) {
-	job, err := j.Store.ClaimJob(ctx, store.JobSynchronize, j.Owner, syncLease)
+	deadline := time.Now().Add(j.pushDeadline())
+	job, err := j.Store.ClaimJob(ctx, store.JobSynchronize, j.Owner, j.lease())
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil
 	}
@@ -44,7 +43,7 @@ func (j *Jobs) Synchronize(ctx context.Context) (int, error) {
 	s := &synchronizing{Jobs: j, job: job, progress: store.JobProgress{
 		Phase: job.Phase, Position: job.Position, Done: job.Done, Total: job.Total, Failed: job.Failed,
 	}}
-	ended, rest, err := s.step(context.WithoutCancel(ctx))
+	ended, rest, err := s.step(context.WithoutCancel(ctx), deadline)
 	switch {
 	case errors.Is(err, store.ErrConflict): // cancelled, or taken over
 		return 1, nil
@@ -73,7 +72,7 @@ type synchronizing struct {
 
 // step does the present phase, or a part of it. rest is how long the job is left alone afterwards. After an error of ours the
 // step is taken again when the lease has ended.
-func (s *synchronizing) step(ctx context.Context) (ended bool, rest time.Duration, err error) {
+func (s *synchronizing) step(ctx context.Context, deadline time.Time) (ended bool, rest time.Duration, err error) {
 	why, err := s.connect(ctx)
 	if err != nil {
 		return false, 0, err
@@ -81,7 +80,7 @@ func (s *synchronizing) step(ctx context.Context) (ended bool, rest time.Duratio
 	if why != "" {
 		return true, 0, s.end(ctx, why)
 	}
-	calls, cancel := context.WithTimeout(ctx, syncDeadline)
+	calls, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	switch s.progress.Phase {
 	case "", phaseCredentials:
@@ -112,7 +111,7 @@ func (s *synchronizing) end(ctx context.Context, why string) error {
 	s.Metrics.Runs.WithLabelValues(store.JobSynchronize, outcome).Inc()
 	s.Log.Info("synchronize ended", "environment", s.job.EnvironmentID, "job", s.job.ID, "outcome", outcome, "reason", why,
 		"done", s.progress.Done, "total", s.progress.Total, "failed", s.progress.Failed)
-	if err := s.Store.ProgressJob(ctx, s.job, s.progress, syncLease); err != nil {
+	if err := s.Store.ProgressJob(ctx, s.job, s.progress, s.lease()); err != nil {
 		return err
 	}
 	return s.Store.FinishJob(ctx, s.job, why)
@@ -190,7 +189,7 @@ func (s *synchronizing) chats(ctx context.Context) (ended bool, rest time.Durati
 	if err != nil {
 		return false, 0, err
 	}
-	for until := time.Now().Add(syncStep); ; {
+	for until := time.Now().Add(min(syncStep, s.pushDeadline())); ; {
 		if s.env, err = s.Store.Environment(ctx, s.env.ID); err != nil {
 			return false, 0, err
 		}
@@ -249,5 +248,5 @@ func (s *synchronizing) nextBatch(ctx context.Context, position uuid.UUID) (last
 	}
 	p.Position = last.String()
 	s.Hints.Look(Look{At: LookCRM, Environment: s.env.ID})
-	return last, s.Store.ProgressJob(ctx, s.job, *p, syncLease)
+	return last, s.Store.ProgressJob(ctx, s.job, *p, s.lease())
 }

@@ -72,13 +72,13 @@ func run(t *testing.T, o runner.Options, tell proof, env []string) {
 	defer cancel()
 	o.Binary, o.Dir, o.Env = binary, t.TempDir(), env
 	in, err := runner.Install(ctx, o)
+	require.NoError(t, err)
 	defer in.Close()
 	defer func() {
 		if t.Failed() {
 			t.Log(in.Logs())
 		}
 	}()
-	require.NoError(t, err)
 	town, err := in.SetUp(ctx)
 	require.NoError(t, err)
 	tell(t, ctx, place{Installation: in, town: town})

@@ -81,12 +81,11 @@ func (s *Store) ChannelOfHook(ctx context.Context, kind string, id uuid.UUID) (*
 	return ch, one(err, kind+" channel "+id.String())
 }
 
-// PublicURLs returns an environment's public address of ours, empty where the installation's is to be used, and its CRM's
-// address.
-func (s *Store) PublicURLs(ctx context.Context, environment uuid.UUID) (ours, crm string, err error) {
+// PublicURL returns an environment's own public address of ours; empty where the installation's is to be used.
+func (s *Store) PublicURL(ctx context.Context, environment uuid.UUID) (string, error) {
 	e := new(Environment)
-	err = s.read.NewSelect().Model(e).Column("public_url", "crm_url").Where("id = ?", environment).Scan(ctx)
-	return e.PublicURL, e.CRMURL, one(err, "environment "+environment.String())
+	err := s.read.NewSelect().Model(e).Column("public_url").Where("id = ?", environment).Scan(ctx)
+	return e.PublicURL, one(err, "environment "+environment.String())
 }
 
 // ListChannels returns a page of an environment's channels by name, those of one queue if it is given, and the next cursor.

@@ -1365,7 +1365,10 @@ type Job struct {
 	Done int64 `json:"done"`
 
 	// Error Why it failed.
-	Error      *string            `json:"error"`
+	Error *string `json:"error"`
+
+	// Failed Steps that did not succeed. What they were stands in `GET /failures`.
+	Failed     int64              `json:"failed"`
 	FinishedAt *time.Time         `json:"finished_at"`
 	ID         openapi_types.UUID `json:"id"`
 	Kind       JobKind            `json:"kind"`
@@ -1373,8 +1376,11 @@ type Job struct {
 	// Phase What it is doing.
 	//
 	// Example: Checking the access to the CRM
-	Phase     *string    `json:"phase"`
-	StartedAt *time.Time `json:"started_at"`
+	Phase *string `json:"phase"`
+
+	// RatePerSecond Steps done a second since it started; null before that.
+	RatePerSecond *float64   `json:"rate_per_second"`
+	StartedAt     *time.Time `json:"started_at"`
 
 	// Status Where a job stands.
 	Status JobStatus `json:"status"`

@@ -94,7 +94,6 @@ func (b *bench) install(ctx context.Context, o runner.Options) (*runner.Installa
 	}
 	in, err := runner.Install(ctx, o)
 	if err != nil {
-		in.Close()
 		return nil, nil, err
 	}
 	town, err := in.SetUp(ctx)

@@ -65,27 +65,32 @@ const (
 	oauthSecret   = "proof-client-secret"
 )
 
-// Install starts the doubles and Waggle; the API answers when it returns. Close it after use, also after an error.
+// Install starts the doubles and Waggle; the API answers when it returns. Close it after use.
 func Install(ctx context.Context, o Options) (*Installation, error) {
 	in := &Installation{options: o}
 	in.doubles()
-	steps := []func(context.Context) error{in.stores, in.listen, in.migrate}
-	for _, step := range steps {
+	for _, step := range []func(context.Context) error{in.stores, in.listen, in.migrate, in.start} {
 		if err := step(ctx); err != nil {
-			return in, err
+			defer in.Close()
+			return nil, fmt.Errorf("install: %w\n%s", err, in.Logs())
 		}
 	}
+	return in, nil
+}
+
+// start starts every process and waits until the APIs answer.
+func (in *Installation) start(ctx context.Context) error {
 	for _, s := range in.slots() {
 		if err := s.Start(); err != nil {
-			return in, err
+			return err
 		}
 	}
 	for _, s := range in.APIs {
 		if err := s.Ready(ctx); err != nil {
-			return in, err
+			return err
 		}
 	}
-	return in, nil
+	return nil
 }
 
 // Close ends everything and drops the schema.
@@ -213,7 +218,7 @@ func (in *Installation) migrate(ctx context.Context) error {
 // command runs one of Waggle's other commands and returns what it printed.
 func (in *Installation) command(ctx context.Context, args ...string) (string, error) {
 	var out, faults bytes.Buffer
-	c := exec.CommandContext(ctx, in.options.Binary, args...)
+	c := exec.CommandContext(ctx, in.options.Binary, args...) //nolint:gosec // our own binary
 	c.Env = append(os.Environ(), in.env...)
 	c.Stdout, c.Stderr = &out, &faults
 	if err := c.Run(); err != nil {
