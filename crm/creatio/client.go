@@ -93,8 +93,12 @@ func (s *session) call(ctx context.Context, method, path string, header http.Hea
 	switch {
 	case a.status == http.StatusForbidden && problemOf(a).fromOData:
 		return a, nil // the session lives: the account may not touch this object
-	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+	case (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden) && s.conn.Auth == crm.APIKey:
 		return a, refused(s.accountRefused(a.status))
+	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+		// The sign-in a moment ago was accepted: it may be the site's state as well as the account's rights, and only the
+		// first passes by itself. A probe later tells.
+		return a, unavailable(s.accountRefused(a.status), nil)
 	}
 	return a, unavailable(fmt.Sprintf("the CRM answers with its login page (HTTP %d)", a.status), nil)
 }

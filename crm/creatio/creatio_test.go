@@ -3,6 +3,7 @@ package creatio_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -267,4 +268,28 @@ func TestSlowSiteEndsWithTheDeadline(t *testing.T) {
 	requireCause(t, crm.Unavailable, <-done)
 	gate.Open()
 	b.mustPush(p)
+}
+
+// A 401 that is not the sign-in's own refusal may pass by itself: it must not
+// stop the environment until an administrator acts. An API key has no sign-in,
+// so that there it is the refusal.
+func TestA401AfterASignInIsProbed(t *testing.T) {
+	everyWay(t, "M.4 every call 401", func(t *testing.T, b *bench) {
+		b.mustPush(newPush(1))
+		b.site.Fail(-1, http.StatusUnauthorized, creatiotest.OData)
+		_, err := b.push(newPush(1))
+		if b.conn.Auth == crm.APIKey {
+			requireCause(t, crm.Refused, err)
+			return
+		}
+		requireCause(t, crm.Unavailable, err)
+		b.site.Up()
+		b.mustPush(newPush(1))
+	})
+	b := setup(t, crm.Login, creatiotest.Options{})
+	b.site.Fail(1, http.StatusUnauthorized, nil)
+	_, err := b.adapter.Check(b.ctx, b.conn)
+	requireCause(t, crm.Unavailable, err)
+	_, err = b.adapter.Check(b.ctx, b.conn)
+	require.NoError(t, err)
 }

@@ -101,8 +101,9 @@ func (s *session) signIn(ctx context.Context) (credential, error) {
 
 // logIn signs in with login and password, always at the site's root and never
 // below /0 (wire/creatio.md §1). Right and wrong are both HTTP 200: Code tells
-// (§2.1). Failure policy: refused is final until an administrator acts,
-// everything else is unavailable.
+// (§2.1). Failure policy: refused is final until an administrator acts, so only
+// the site's own word counts as that; everything else, a proxy's 401 included,
+// is unavailable and passes by itself.
 func (s *session) logIn(ctx context.Context) (credential, error) {
 	body, err := json.Marshal(map[string]string{"UserName": s.conn.Login, "UserPassword": s.conn.Password})
 	if err != nil {
@@ -115,8 +116,6 @@ func (s *session) logIn(ctx context.Context) (credential, error) {
 	}
 	var result struct{ Code *int }
 	switch {
-	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
-		return credential{}, refused("the CRM does not accept the login and password")
 	case a.status != http.StatusOK || a.isHTML() || json.Unmarshal(a.body, &result) != nil || result.Code == nil:
 		return credential{}, s.failed(a, "signing in")
 	case *result.Code != 0:
@@ -144,11 +143,13 @@ func (s *session) requestToken(ctx context.Context) (credential, error) {
 	var token struct {
 		AccessToken string  `json:"access_token"`
 		ExpiresIn   float64 `json:"expires_in"`
+		Error       string  `json:"error"` // invalid_client, unauthorized_client, … (RFC 6749 §5.2)
 	}
+	err = json.Unmarshal(a.body, &token)
 	switch {
-	case a.status == http.StatusBadRequest, a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+	case err == nil && token.Error != "" && a.status/100 == 4:
 		return credential{}, refused("the CRM's identity service does not accept the client id and secret")
-	case a.status != http.StatusOK || json.Unmarshal(a.body, &token) != nil || token.AccessToken == "":
+	case a.status != http.StatusOK || err != nil || token.AccessToken == "":
 		return credential{}, s.failed(a, "asking the identity service for a token")
 	}
 	c := credential{token: token.AccessToken}
