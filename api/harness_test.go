@@ -136,7 +136,9 @@ func (h *harness) raw(method, path, bearer string, body any, headers ...string) 
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(h.t, err)
-	return &answer{t: h.t, what: method + " " + path, Status: resp.StatusCode, Header: resp.Header, Body: text}
+	a := &answer{t: h.t, what: method + " " + path, Status: resp.StatusCode, Header: resp.Header, Body: text}
+	keepsContract(h.t, r, a)
+	return a
 }
 
 func bodyOf(t *testing.T, body any) io.Reader {

@@ -287,7 +287,7 @@ func TestA401AfterASignInIsProbed(t *testing.T) {
 		b.mustPush(newPush(1))
 	})
 	b := setup(t, crm.Login, creatiotest.Options{})
-	b.site.Fail(1, http.StatusUnauthorized, nil)
+	b.site.Fail(1, http.StatusUnauthorized, func(r creatiotest.Request) bool { return strings.HasSuffix(r.Path, "/Login") })
 	_, err := b.adapter.Check(b.ctx, b.conn)
 	requireCause(t, crm.Unavailable, err)
 	_, err = b.adapter.Check(b.ctx, b.conn)
