@@ -145,10 +145,10 @@ func withoutURL(err error) error {
 
 // failed turns an answer that is no success into an error of the connection.
 func (s *session) failed(a answer, doing string) error {
-	switch a.status {
-	case http.StatusTooManyRequests:
+	switch {
+	case a.status == http.StatusTooManyRequests:
 		return &crm.Error{Cause: crm.Limited, At: s.retryAt(a), Reason: "the CRM limits the calls while " + doing}
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case a.status == http.StatusForbidden && problemOf(a).fromOData:
 		return refused(fmt.Sprintf("the CRM's account has no right for %s (HTTP %d)", doing, a.status))
 	}
 	return unavailable(fmt.Sprintf("the CRM answered HTTP %d while %s", a.status, doing), nil)
