@@ -67,7 +67,7 @@ func clockOf(row *store.ChatView) chat.Clock {
 }
 
 func periodsOf(row *store.ChatView, e *store.Environment, notBefore time.Time) chat.Periods {
-	p := chat.Periods{QueueMinutes: valueOr(row.QueueTimeout, 0), ChatsEnabled: e.ChatsEnabled, NotBefore: notBefore}
+	p := chat.Periods{QueueMinutes: valueOr(row.QueueTimeout, 0), ChatsEnabled: e.ChatsEnabled, ChatsEnabledAt: e.ChatsEnabledAt.Time, NotBefore: notBefore}
 	if e.CloseOn {
 		p.EnvironmentMinutes = valueOr(e.CloseMinutes, 0)
 	}

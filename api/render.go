@@ -1,12 +1,9 @@
 package api
 
 import (
-	"context"
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 
@@ -52,7 +49,7 @@ func asProblem(err error) *problem {
 		return notFound("object").because(err)
 	case errors.Is(err, store.ErrConflict):
 		return conflict("conflict", "The present state does not allow this.").because(err)
-	case isUnavailable(err):
+	case store.Unavailable(err):
 		p := fail(http.StatusServiceUnavailable, "unavailable", "Waggle cannot serve this at the moment. Try again.").because(err)
 		p.retryAfter = retryUnavailable
 		return p
@@ -60,12 +57,6 @@ func asProblem(err error) *problem {
 		return fail(http.StatusInternalServerError, "internal-error",
 			"Something went wrong inside Waggle. The operator finds it in the log under this instance.").because(err)
 	}
-}
-
-// isUnavailable reports whether the database could not be reached, did not answer in time, or the process is stopping.
-func isUnavailable(err error) bool {
-	var op *net.OpError
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) || errors.As(err, &op)
 }
 
 // fiberProblem words what Fiber and the generated code refuse. Their own messages name Go types and are not passed on.

@@ -162,9 +162,9 @@ func TestS1_10_ChatsMustBeSwitchedOn(t *testing.T) {
 		off := p.refused(p.as("Ann"), "GET", "/chats", nil, 409)
 		require.Contains(t, *off.Detail, "chats are switched off")
 		p.refused(p.as("Ann"), "POST", "/chats/"+chat.ID.String()+"/messages", body{"text": "?"}, 409)
-		p.advance(time.Hour)
-		p.stays("nothing is closed", p.isOpen(chat))
 		late := p.writes("Dora", "While it was off")
+		p.advance(40 * 24 * time.Hour)
+		p.stays("nothing is closed, not even after a month (b24)", func() bool { return p.isOpen(chat)() && p.isOpen(late)() })
 		p.stays("nothing is routed", func() bool { return p.holder(late.ID) == "" })
 		require.Nil(t, p.crm.Row("OmniChat", late.ID.String()), "nothing is pushed")
 

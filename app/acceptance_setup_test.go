@@ -3,7 +3,6 @@ package app_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -129,7 +128,10 @@ func (p *place) does(c client.Client, method, path string, in, out any) {
 	require.NoError(p.t, c.Call(p.t.Context(), method, "/api/v1"+path, in, out))
 }
 
-func (p *place) get(path string, out any) { p.t.Helper(); p.does(p.api, http.MethodGet, path, nil, out) }
+func (p *place) get(path string, out any) {
+	p.t.Helper()
+	p.does(p.api, http.MethodGet, path, nil, out)
+}
 func (p *place) put(path string, in, out any) {
 	p.t.Helper()
 	p.does(p.api, http.MethodPut, path, in, out)
@@ -148,7 +150,7 @@ func (p *place) refused(c client.Client, method, path string, in any, status int
 	p.t.Helper()
 	var failed *client.Error
 	err := c.Call(p.t.Context(), method, "/api/v1"+path, in, nil)
-	require.Truef(p.t, errors.As(err, &failed), "%s %s was to be refused with %d: %v", method, path, status, err)
+	require.ErrorAsf(p.t, err, &failed, "%s %s was to be refused with %d: %v", method, path, status, err)
 	require.Equal(p.t, status, failed.Status, failed.Body)
 	require.NoError(p.t, json.Unmarshal([]byte(failed.Body), &problem), failed.Body)
 	return problem
@@ -360,4 +362,14 @@ func (p *place) crmRow(chat uuid.UUID, what string, wanted func(creatiotest.Row)
 		return row != nil && wanted(row)
 	})
 	return p.crm.Row("OmniChat", chat.String())
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	if v == nil {
+		return ""
+	}
+	b, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(b)
 }

@@ -227,17 +227,18 @@ func (a *App) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops in order: no new requests, what was taken in is committed, the worker drains, then the connections close.
+// Stop stops in order: no new requests, the worker drains, what was taken in is committed, then the connections close.
 func (a *App) Stop() {
 	if a.web != nil {
 		if err := a.web.ShutdownWithTimeout(a.config.Drain); err != nil {
 			a.log.Warn("some requests did not end in time", "error", err)
 		}
 	}
-	a.intake.Close()
 	if a.worker != nil {
 		a.worker.Stop()
 	}
+	// Last: the worker's pollers store what they have fetched.
+	a.intake.Close()
 	a.close()
 }
 

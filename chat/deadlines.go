@@ -26,6 +26,7 @@ type Periods struct {
 	QueueMinutes       int
 	EnvironmentMinutes int
 	ChatsEnabled       bool
+	ChatsEnabledAt     time.Time
 	// NotBefore is the later of the moments when service was resumed and when chats were switched on: a period counts from
 	// there if its fact is older, as our own outage is nobody's silence (b24).
 	NotBefore time.Time
@@ -35,14 +36,14 @@ type Periods struct {
 //
 // A chat with an agent closes when the last message is ours, delivered, and the client stays silent for the period (b1, b2):
 // the queue's if it has one, else the environment's (b4, S3.21). What no agent has (S1.17, S1.18) and what is on hold (b8)
-// has only the month.
+// has only the month. While chats are switched off nothing closes (b24).
 func ClosesAt(c Clock, p Periods) (time.Time, ClosesBy) {
 	switch {
-	case c.Closed:
+	case c.Closed || !p.ChatsEnabled:
 		return time.Time{}, ""
 	case !c.HasAgent || c.OnHold:
-		return MonthAfter(c.LastMessageAt), ByMonth
-	case c.ClosingSince.IsZero() || !p.ChatsEnabled:
+		return MonthEnds(c.LastMessageAt, p.ChatsEnabledAt), ByMonth
+	case c.ClosingSince.IsZero():
 		return time.Time{}, ""
 	case p.QueueMinutes > 0:
 		return Due(c.ClosingSince, p.QueueMinutes, p.NotBefore), ByQueue
@@ -74,6 +75,13 @@ func Later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// MonthEnds is when a chat that nobody has closes: a month after its last message, or after chats were switched on if that was
+// later (b24). It does not count anew after an outage of ours: a month is no silence that a restart could be mistaken for, and
+// with a restart each week it would never end.
+func MonthEnds(lastMessage, enabled time.Time) time.Time {
+	return MonthAfter(Later(lastMessage, enabled))
 }
 
 // MonthAfter is one calendar month after t in UTC; where the next month has no such day, its last day at the same hour (b7:

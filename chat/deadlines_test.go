@@ -46,6 +46,9 @@ func TestClosesAt(t *testing.T) {
 		{"S3.18 on hold: only the month (b8)", held, on(10, 5), "2026-12-21 12:03", chat.ByMonth},
 		{"S0.21 a closed chat closes no more", closed, on(10, 5), "", ""},
 		{"S1.10 chats switched off: no clock runs (b24)", answered, chat.Periods{QueueMinutes: 10, EnvironmentMinutes: 5}, "", ""},
+		{"S1.10 chats switched off: not even the month's (b24)", unassigned, chat.Periods{}, "", ""},
+		{"S1.10 the month counts from when chats were switched on (b24)", unassigned,
+			chat.Periods{ChatsEnabled: true, ChatsEnabledAt: at("2026-11-25 10:00")}, "2026-12-25 10:00", chat.ByMonth},
 		{"S1.10 the clock counts from when chats were switched on (b24)", answered,
 			chat.Periods{EnvironmentMinutes: 5, ChatsEnabled: true, NotBefore: at("2026-11-21 13:00")}, "2026-11-21 13:05", chat.ByEnvironment},
 	}

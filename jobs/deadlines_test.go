@@ -357,13 +357,29 @@ func TestMonth_S1_19(t *testing.T) {
 		f.Pass(27 * 24 * time.Hour)
 		f.tick()
 		require.False(t, f.closed(waiting), "S1.18: kept open for a month")
-		f.Set(func(e *store.Environment) { e.ChatsEnabled = false })
 		f.Pass(5 * 24 * time.Hour)
 		f.tick()
-		require.True(t, f.closed(waiting), "S1.19: also with everything off")
+		require.True(t, f.closed(waiting), "S1.19: also with neither process on")
 		assert.Equal(t, chat.NobodyTookIt, f.Look(waiting).CloseReason)
 		require.True(t, f.closed(held), "b8: on hold too, though the client waits")
 		require.False(t, f.closed(assigned), "S1.17: not what an agent has")
+	})
+}
+
+func TestMonthWhileChatsAreOff_S1_10(t *testing.T) {
+	each(t, func(t *testing.T, f *floor) {
+		waiting := f.Writes(f.Channel(uuid.Nil, 1), "w")
+		f.Set(func(e *store.Environment) { e.ChatsEnabled = false })
+		f.Pass(40 * 24 * time.Hour)
+		f.tick()
+		require.False(t, f.closed(waiting), "b24: nothing is closed")
+		f.Set(func(e *store.Environment) { e.ChatsEnabled = true })
+		f.Pass(27 * 24 * time.Hour)
+		f.tick()
+		require.False(t, f.closed(waiting), "b24: the month counts from then")
+		f.Pass(5 * 24 * time.Hour)
+		f.tick()
+		require.True(t, f.closed(waiting))
 	})
 }
 

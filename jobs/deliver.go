@@ -172,7 +172,7 @@ func (j *Jobs) callSend(ctx context.Context, deadline time.Time, adapter channel
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return channels.Sent{}, &channels.Error{Outcome: channels.RetryAt, At: time.Now(), Reason: "Waggle was held up and did not try", Err: err}
+		return channels.Sent{}, &channels.Error{Outcome: channels.RetryAt, Reason: "Waggle was held up and did not try", Err: err}
 	}
 	view, err := j.OpenChannel(ctx, &send.Channel)
 	if err != nil {

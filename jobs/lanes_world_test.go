@@ -278,6 +278,7 @@ type fakeMessenger struct {
 	sent       []channels.Part
 	on         func(ch channels.Channel, p channels.Part) error // nil: every send succeeds
 	idempotent bool
+	hangs      bool
 	polled     func(offset string) (channels.Delivery, string, error)
 }
 
@@ -309,7 +310,10 @@ func (f *fakeMessenger) program(on func(ch channels.Channel, p channels.Part) er
 	f.on = on
 }
 
-func (f *fakeMessenger) Send(_ context.Context, ch channels.Channel, p channels.Part) (channels.Sent, error) {
+func (f *fakeMessenger) Send(ctx context.Context, ch channels.Channel, p channels.Part) (channels.Sent, error) {
+	if f.hangs {
+		return channels.Sent{}, hang(ctx)
+	}
 	f.mu.Lock()
 	on := f.on
 	f.mu.Unlock()

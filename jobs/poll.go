@@ -85,14 +85,27 @@ func (j *Jobs) pollChannel(ctx context.Context, id, environment uuid.UUID) {
 		wait := j.pollOnce(ctx, deadline, ch, failures)
 		if failures++; wait == 0 {
 			failures = 0
-		} else if !pause(ctx, wait) {
-			break
+		} else {
+			j.rest(ctx, ch, wait)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	// Failure policy: none needed; the lease ends by itself.
 	_ = j.Store.ReleasePoll(ctx, id, j.Owner)
+}
+
+// rest waits before the next try, and no longer than until the channel's connection is changed: that may have healed it.
+func (j *Jobs) rest(ctx context.Context, ch *store.Channel, wait time.Duration) {
+	for end := time.Now().Add(wait); time.Now().Before(end); {
+		if !pause(ctx, min(pollLook, time.Until(end))) {
+			return
+		}
+		now, err := j.Store.RenewPoll(ctx, ch.ID, j.Owner, j.pollLease())
+		if err != nil || now == nil || now.Version != ch.Version {
+			return // the caller looks for himself
+		}
+	}
 }
 
 // pollOnce fetches once, stores what came, and only then moves the offset, which confirms it to the messenger. It returns how
@@ -122,9 +135,13 @@ func (j *Jobs) pollOnce(ctx context.Context, deadline time.Time, ch *store.Chann
 	if ok == ch.ReceivingOK && why == ch.ReceivingWhy {
 		return wait
 	}
-	if err := j.Store.ReceivingHealth(ctx, ch.ID, ok, why); err != nil {
+	shown, err := j.Store.ReceivingHealth(ctx, ch, ok, why)
+	if err != nil {
 		j.Log.Error("the channel's health was not written", "channel", ch.ID, "error", err)
 		return max(wait, time.Second)
+	}
+	if !shown {
+		return wait
 	}
 	j.Hints.Publish(Event{Type: "channel", Environment: ch.EnvironmentID, ID: ch.ID})
 	if !ok {

@@ -33,7 +33,7 @@ func (j *Jobs) Timeouts(ctx context.Context) error {
 			errs = errors.Join(errs, fmt.Errorf("queue timeouts of environment %s: %w", e.ID, err))
 		}
 	}
-	return errors.Join(errs, j.month(ctx))
+	return errors.Join(errs, j.month(ctx, all))
 }
 
 // presence makes agents offline whose browsers stopped sending heartbeats.
@@ -120,9 +120,12 @@ func (j *Jobs) queueTimeouts(ctx context.Context, e store.Environment, clock clo
 }
 
 // month closes what nobody has had, or what has been on hold, for a calendar month since its last message, in every
-// environment, whatever is switched on (S1.18, S1.19). It does not count anew after an outage of ours: a month is no silence
-// that a restart could be mistaken for, and with a restart each week it would never end.
-func (j *Jobs) month(ctx context.Context) error {
+// environment whose chats are on, whatever else is switched on there (S1.18, S1.19, b24).
+func (j *Jobs) month(ctx context.Context, environments []store.Environment) error {
+	enabled := make(map[uuid.UUID]time.Time, len(environments))
+	for _, e := range environments {
+		enabled[e.ID] = e.ChatsEnabledAt.Time
+	}
 	now, err := j.Store.Now(ctx)
 	if err != nil {
 		return err
@@ -133,7 +136,7 @@ func (j *Jobs) month(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, err := j.closeUntaken(ctx, due, now)
+		n, err := j.closeUntaken(ctx, due, enabled, now)
 		j.Metrics.Affected.WithLabelValues("month").Add(float64(n))
 		if err != nil || len(due) < batch {
 			return err
@@ -143,10 +146,11 @@ func (j *Jobs) month(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (j *Jobs) closeUntaken(ctx context.Context, due []store.Chat, now time.Time) (int, error) {
+func (j *Jobs) closeUntaken(ctx context.Context, due []store.Chat, enabled map[uuid.UUID]time.Time, now time.Time) (int, error) {
 	n := 0
 	for _, c := range due {
-		if chat.MonthAfter(c.LastMessageAt.Time).After(now) {
+		since, on := enabled[c.EnvironmentID]
+		if !on || chat.MonthEnds(c.LastMessageAt.Time, since).After(now) {
 			continue
 		}
 		ch, err := j.Store.CloseUntaken(ctx, c.EnvironmentID, c.ID, c.LastMessageAt)

@@ -89,6 +89,9 @@ func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnec
 		if err := movedUnless(changed(q.Exec(ctx))); err != nil {
 			return err
 		}
+		if err := s.lockWaiting(ctx, tx, ch.ID); err != nil {
+			return err
+		}
 		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("out_due_at = ?", s.d.now()).Where("channel_id = ?", ch.ID).Where("out_due_at IS NOT NULL").Exec(ctx)
 		return err
 	})

@@ -83,8 +83,9 @@ func (s *Store) forgetTries(ctx context.Context, tx bun.Tx, chatID uuid.UUID) er
 	return nil
 }
 
-// ReopenChat opens a closed chat again, for the agent by; zero: for whom had it last, if anybody. It may exceed his room, which
-// then takes no new chats. While the person has another open chat on that channel it is ErrConflict.
+// ReopenChat opens a closed chat again, for the agent by; zero: for whom had it last, if he still serves chats; otherwise it
+// waits. It may exceed his room, which then takes no new chats. While the person has another open chat on that channel it is
+// ErrConflict.
 func (s *Store) ReopenChat(ctx context.Context, environment, id, by uuid.UUID) (ch Changed, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// Lock order: the identity first, so that no message opens another chat meanwhile.
@@ -108,10 +109,11 @@ func (s *Store) ReopenChat(ctx context.Context, environment, id, by uuid.UUID) (
 		if err != nil {
 			return err
 		}
-		if by == uuid.Nil {
-			by = c.AgentID
+		agent, err := s.reopensFor(ctx, tx, c, by)
+		if err != nil {
+			return err
 		}
-		after, err := s.reopenStep(ctx, tx, c, now, by)
+		after, err := s.reopenStep(ctx, tx, c, now, agent)
 		ch = Changed{Chat: after, From: c.AgentID}
 		return err
 	})
@@ -132,6 +134,28 @@ func (s *Store) reopenable(ctx context.Context, tx bun.Tx, c Chat) error {
 	return nil
 }
 
+// reopensFor says whose a reopened chat is; zero: it waits. His row is locked, so that he is not deleted meanwhile.
+func (s *Store) reopensFor(ctx context.Context, tx bun.Tx, c Chat, by uuid.UUID) (uuid.UUID, error) {
+	agent := by
+	if by == uuid.Nil {
+		agent = c.AgentID
+	}
+	if agent == uuid.Nil {
+		return uuid.Nil, nil
+	}
+	a, err := s.lockAgent(ctx, tx, c.EnvironmentID, agent)
+	switch {
+	case err != nil && !isNotFound(err):
+		return uuid.Nil, err
+	case err == nil && a.Enabled:
+		return agent, nil
+	case by != uuid.Nil:
+		return uuid.Nil, refused("the agent does not serve chats any more")
+	default:
+		return uuid.Nil, nil
+	}
+}
+
 func (s *Store) reopenStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time, agent uuid.UUID) (Chat, error) {
 	has := nullTime(now, agent != uuid.Nil)
 	e := Entry{Kind: chat.EntryOpened, Author: authorOf(agent), AgentID: agent}
@@ -139,6 +163,9 @@ func (s *Store) reopenStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time
 		return q.Set("closed_at = NULL").Set("close_reason = ''").Set("closed_by = NULL").Set("reopened = reopened + 1").
 			Set("agent_id = ?", nullID(agent)).Set("assigned_at = ?", has).Set("accepted_at = ?", has).
 			Set("assignment_version = assignment_version + 1").Set("transfer_why = ''").
+			// Its queue may have been deleted since.
+			Set(`queue_id = CASE WHEN EXISTS (SELECT 1 FROM queues AS q WHERE q.id = c.queue_id AND q.deleted_at IS NULL) THEN queue_id
+				ELSE (SELECT ch.queue_id FROM channels AS ch WHERE ch.id = c.channel_id) END`).
 			Set("agent_due_since = CASE WHEN unanswered_since IS NOT NULL THEN CAST(? AS bigint) END", has).
 			// The client's silence counts anew, if it is his turn: our last message reached him.
 			Set(`closing_since = CASE WHEN last_direction = 'out' AND (SELECT t.state FROM timeline AS t WHERE t.chat_id = c.id AND t.kind = 'message'

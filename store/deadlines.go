@@ -68,8 +68,11 @@ func (s *Store) TransferUnanswered(ctx context.Context, environment uuid.UUID, t
 // PutOff records why nobody could take these chats, still unanswered since before, and when they are looked at next. One that
 // another run has transferred meanwhile keeps that run's reason.
 func (s *Store) PutOff(ctx context.Context, environment uuid.UUID, chats []uuid.UUID, why string, before, until time.Time) error {
-	_, err := s.db.NewUpdate().Model((*Chat)(nil)).Set("transfer_why = ?", why).Set("look_at = ?", At(until)).
-		Where("c.environment_id = ?", environment).Where("c.id IN (?)", bun.List(chats)).Where("c.agent_due_since <= ?", At(before)).Exec(ctx)
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("transfer_why = ?", why).Set("look_at = ?", At(until)).
+			Where("c.environment_id = ?", environment).Where("c.id IN (?)", bun.List(chats)).Where("c.agent_due_since <= ?", At(before)).Exec(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("put off %d chats nobody can take: %w", len(chats), err)
 	}
@@ -170,11 +173,12 @@ func (s *Store) CloseByQueue(ctx context.Context, environment, id uuid.UUID, min
 	})
 }
 
-// MonthDue returns chats of all environments that nobody has or that are on hold, whose last message came at or before
-// before; after the chat given last, for the next page.
+// MonthDue returns chats that nobody has or that are on hold, whose last message came at or before before, of all environments
+// whose chats were switched on by then too; after the chat given last, for the next page.
 func (s *Store) MonthDue(ctx context.Context, before time.Time, after *Chat, limit int) ([]Chat, error) {
 	var chats []Chat
 	q := s.read.NewSelect().Model(&chats).Where("c.closed_at IS NULL").Where("c.agent_id IS NULL OR c.on_hold").
+		Where("EXISTS (SELECT 1 FROM environments AS e WHERE e.id = c.environment_id AND e.chats_enabled AND coalesce(e.chats_enabled_at, 0) <= ?)", At(before)).
 		Where("c.last_message_at <= ?", At(before)).OrderExpr("c.last_message_at, c.id").Limit(limit)
 	if after != nil {
 		q = q.Where("(c.last_message_at, c.id) > (?, ?)", after.LastMessageAt, after.ID)
@@ -190,7 +194,8 @@ func (s *Store) MonthDue(ctx context.Context, before time.Time, after *Chat, lim
 func (s *Store) CloseUntaken(ctx context.Context, environment, id uuid.UUID, lastMessage Time) (Changed, error) {
 	return s.locked(ctx, environment, id, func(ctx context.Context, tx bun.Tx, c Chat, now time.Time) (Chat, error) {
 		return s.closeStep(ctx, tx, c, now, uuid.Nil, EntryData{Reason: chat.NobodyTookIt}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-			return q.Where("agent_id IS NULL OR on_hold").Where("last_message_at = ?", lastMessage)
+			return q.Where("agent_id IS NULL OR on_hold").Where("last_message_at = ?", lastMessage).
+				Where("EXISTS (SELECT 1 FROM environments AS e WHERE e.id = ? AND e.chats_enabled)", environment)
 		})
 	})
 }

@@ -17,6 +17,9 @@ type dialect interface {
 	forUpdate(q *bun.SelectQuery) *bun.SelectQuery
 	// skipLocked locks the rows a query reads and leaves out those that others have locked.
 	skipLocked(q *bun.SelectQuery) *bun.SelectQuery
+	// lockInOrder locks the rows a query finds in the order of their ids, as everybody does: an UPDATE of many rows would lock
+	// them as it meets them.
+	lockInOrder(ctx context.Context, tx bun.Tx, q *bun.SelectQuery) error
 	// deadlock reports whether the transaction was chosen as a deadlock's victim and may simply be run again.
 	deadlock(err error) bool
 	// duplicate reports whether a UNIQUE constraint or index refused a row.
@@ -34,6 +37,11 @@ func (postgres) now() bun.Safe { return "(extract(epoch from clock_timestamp()) 
 func (postgres) forUpdate(q *bun.SelectQuery) *bun.SelectQuery { return q.For("UPDATE") }
 
 func (postgres) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q.For("UPDATE SKIP LOCKED") }
+
+func (d postgres) lockInOrder(ctx context.Context, tx bun.Tx, q *bun.SelectQuery) error {
+	_, err := tx.NewSelect().TableExpr("(?) AS locked", d.forUpdate(q.ColumnExpr("id").OrderExpr("id"))).ColumnExpr("count(*)").Exec(ctx)
+	return err
+}
 
 func (postgres) deadlock(err error) bool {
 	c := sqlState(err)
@@ -68,6 +76,8 @@ func (sqlite) now() bun.Safe { return "CAST(unixepoch('subsec') * 1000000 AS INT
 func (sqlite) forUpdate(q *bun.SelectQuery) *bun.SelectQuery { return q }
 
 func (sqlite) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q }
+
+func (sqlite) lockInOrder(context.Context, bun.Tx, *bun.SelectQuery) error { return nil }
 
 func (sqlite) chatNumber(ctx context.Context, tx bun.Tx) (n int64, err error) {
 	return n, tx.NewUpdate().Table("counters").Set("value = value + 1").Where("name = 'chat_number'").Returning("value").Scan(ctx, &n)

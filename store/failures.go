@@ -267,10 +267,12 @@ func (s *Store) ReceiveAgain(ctx context.Context, environment, id uuid.UUID) (Fa
 		return f, Received{}, fmt.Errorf("failure %s holds no event: %w", id, ErrConflict)
 	}
 	r := s.receiveAlone(ctx, item)
-	if r.Err != nil {
+	switch {
+	case r.Err != nil:
 		return f, r, r.Err
-	}
-	if r.Outcome != Parking {
+	case r.Outcome == Dropped: // not taken in: it must not be forgotten
+		return f, r, fmt.Errorf("the channel is not active; connect it first: %w", ErrConflict)
+	case r.Outcome != Parking:
 		f, err = s.changeFailure(ctx, environment, id, func(_ context.Context, _ bun.Tx, f *Failure, _ time.Time) error {
 			f.Status = FailureRedriven
 			return nil

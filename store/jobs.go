@@ -50,7 +50,8 @@ func (s *Store) StartJob(ctx context.Context, environment uuid.UUID, kind string
 	return job, started, nil
 }
 
-// ClaimJob leases the oldest job of this kind that waits, or whose worker has died: the job then goes on from its Position.
+// ClaimJob leases a job of this kind that waits, or whose worker has died: the job then goes on from its Position. Jobs take
+// turns: the one that nobody has had for longest is next.
 // ErrNotFound means there is none. The lease is counted on the unmoved clock; ProgressJob prolongs it.
 func (s *Store) ClaimJob(ctx context.Context, kind, owner string, lease time.Duration) (Job, error) {
 	var job Job
@@ -58,7 +59,7 @@ func (s *Store) ClaimJob(ctx context.Context, kind, owner string, lease time.Dur
 		job = Job{}
 		due := tx.NewSelect().Model(&job).Where("kind = ?", kind).
 			Where("state = ? OR (state = ? AND until_at < ?)", JobPending, JobRunning, s.d.now()).
-			OrderExpr("id").Limit(1)
+			OrderExpr("coalesce(until_at, 0), id").Limit(1)
 		if err := s.d.skipLocked(due).Scan(ctx); err != nil {
 			return one(err, "job")
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -42,9 +43,32 @@ type PushedChat struct {
 	Failures    int           // tries in a row that came to nothing
 }
 
+// key orders parents as everybody locks them: identities by id among them.
+func (p PushedParent) key() (kind int, id uuid.UUID) {
+	switch r := p.Row.(type) {
+	case *Contact:
+		return 0, r.ID
+	case *Identity:
+		return 1, r.ID
+	case *Queue:
+		return 2, r.ID
+	case *Channel:
+		return 3, r.ID
+	default:
+		panic(fmt.Sprintf("a chat has no parent of type %T", p.Row))
+	}
+}
+
+func compareParents(a, b PushedParent) int {
+	kindA, idA := a.key()
+	kindB, idB := b.key()
+	return cmp.Or(cmp.Compare(kindA, kindB), bytes.Compare(idA[:], idB[:]))
+}
+
 // SettlePush writes what a push came to, all at once. Identities go before chats, the global order of locks. A lane that was
 // taken over is left alone; a chat that changed meanwhile is due again.
 func (s *Store) SettlePush(ctx context.Context, environment uuid.UUID, p PushSettlement) error {
+	slices.SortFunc(p.Parents, compareParents)
 	slices.SortFunc(p.Chats, func(a, b PushedChat) int { return bytes.Compare(a.Chat.ID[:], b.Chat.ID[:]) })
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		now, err := s.now(ctx, tx)

@@ -222,11 +222,16 @@ func (s *Store) releaseSend(ctx context.Context, tx bun.Tx, c *Chat, due any) er
 func (s *Store) PostponeSends(ctx context.Context, channel uuid.UUID, wait time.Duration, why string) (changedHealth bool, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		changedHealth = false
-		_, err := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = ? + ?", s.d.now(), wait.Microseconds()).Where("id = ?", channel).Exec(ctx)
+		// The latest time asked for counts: answers to calls that ran side by side come in any order.
+		_, err := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = ? + ?", s.d.now(), wait.Microseconds()).Where("id = ?", channel).
+			Where("send_retry_at IS NULL OR send_retry_at < ? + ?", s.d.now(), wait.Microseconds()).Exec(ctx)
 		if err == nil && why != "" {
 			changedHealth, err = s.sendingHealth(ctx, tx, channel, false, why)
 		}
 		if err != nil {
+			return err
+		}
+		if err := s.lockWaiting(ctx, tx, channel); err != nil {
 			return err
 		}
 		until := tx.NewSelect().Table("channels").Column("send_retry_at").Where("id = ?", channel)
@@ -239,6 +244,11 @@ func (s *Store) PostponeSends(ctx context.Context, channel uuid.UUID, wait time.
 	return changedHealth, nil
 }
 
+// lockWaiting locks the chats with something to send on a channel.
+func (s *Store) lockWaiting(ctx context.Context, tx bun.Tx, channel uuid.UUID) error {
+	return s.d.lockInOrder(ctx, tx, tx.NewSelect().Table("chats").Where("channel_id = ?", channel).Where("out_due_at IS NOT NULL"))
+}
+
 // SendingBroken notes that a channel cannot send until the administrator acts: its lanes wait for it. changed reports whether
 // that is news.
 func (s *Store) SendingBroken(ctx context.Context, channel uuid.UUID, why string) (isNews bool, err error) {
@@ -247,6 +257,9 @@ func (s *Store) SendingBroken(ctx context.Context, channel uuid.UUID, why string
 			return err
 		}
 		_, err := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = NULL").Where("id = ?", channel).Exec(ctx)
+		if err == nil {
+			err = s.lockWaiting(ctx, tx, channel)
+		}
 		if err == nil {
 			_, err = tx.NewUpdate().Table("chats").Set("out_due_at = ?", waitsForChannel).Where("channel_id = ?", channel).Where("out_due_at IS NOT NULL").Exec(ctx)
 		}
@@ -279,14 +292,21 @@ func (s *Store) sendingHealth(ctx context.Context, tx bun.Tx, channel uuid.UUID,
 }
 
 // WakeSends makes due what waited for channels that can send again. It returns how many lanes that are.
-func (s *Store) WakeSends(ctx context.Context) (int, error) {
-	able := s.db.NewSelect().Table("channels").Column("id").Where("state = ?", chat.ChannelActive).
-		Where("sending_ok OR sending_why = '' OR send_retry_at IS NOT NULL")
-	r, err := s.db.NewUpdate().Table("chats").Set("out_due_at = ?", s.d.now()).
-		Where("out_due_at = ?", waitsForChannel).Where("channel_id IN (?)", able).Exec(ctx)
+func (s *Store) WakeSends(ctx context.Context) (woken int, err error) {
+	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		able := tx.NewSelect().Table("channels").Column("id").Where("state = ?", chat.ChannelActive).
+			Where("sending_ok OR sending_why = '' OR send_retry_at IS NOT NULL")
+		r, err := tx.NewUpdate().Table("chats").Set("out_due_at = ?", s.d.now()).
+			Where("out_due_at = ?", waitsForChannel).Where("channel_id IN (?)", able).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		woken = int(n)
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("wake lanes to the messengers: %w", err)
 	}
-	n, err := r.RowsAffected()
-	return int(n), err
+	return woken, nil
 }

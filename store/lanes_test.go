@@ -2,21 +2,145 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"waggle/channels"
+	"waggle/chat"
+	"waggle/store"
+	"waggle/store/storetest"
 )
 
-func TestLanesCountWhatIsDue(t *testing.T) {
-	eachReceiving(t, func(t *testing.T, r *receiving) {
-		r.take(r.event("7", 1, "hello"), r.event("8", 1, "good day"))
-		states, err := r.Lanes(context.Background())
+// A limit of the whole channel that is asked for by the answers of several calls: the latest time counts, in whatever order
+// the answers come.
+func TestTheLongestLimitOfAChannelCounts(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		sc := storetest.NewScene(t, s)
+		id := sc.Channel(uuid.Nil, 1)
+		chatID := sc.Writes(id, "ann")
+		sc.Replies(chatID, uuid.Nil)
+		for _, wait := range []time.Duration{time.Second, time.Hour, time.Minute} {
+			_, err := s.PostponeSends(ctx, id, wait, "")
+			require.NoError(t, err)
+		}
+		ch, err := s.Channel(ctx, sc.Env, id)
 		require.NoError(t, err)
-		require.Len(t, states, 2)
-		require.Equal(t, "crm", states[0].Lane)
-		require.EqualValues(t, 2, states[0].Due)
-		require.Positive(t, states[0].Oldest)
-		require.Zero(t, states[1].Due)
-		require.Zero(t, states[1].Oldest)
+		require.WithinDuration(t, time.Now().Add(time.Hour), ch.SendRetryAt.Time, time.Minute)
+		require.WithinDuration(t, time.Now().Add(time.Hour), sc.Look(chatID).OutDueAt.Time, time.Minute)
+	})
+}
+
+// Synchronize jobs of several environments take turns: one that moves on at once does not keep a later one waiting.
+func TestJobsTakeTurns_S0_54(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		var turns []uuid.UUID
+		for range 2 {
+			_, environment := freshEnvironment(t, s)
+			_, _, err := s.StartJob(ctx, environment, store.JobSynchronize)
+			require.NoError(t, err)
+		}
+		for range 4 {
+			j, err := s.ClaimJob(ctx, store.JobSynchronize, "worker", time.Minute)
+			require.NoError(t, err)
+			turns = append(turns, j.EnvironmentID)
+			require.NoError(t, s.ProgressJob(ctx, j, store.JobProgress{}, -time.Millisecond))
+		}
+		require.NotEqual(t, turns[0], turns[1])
+		require.Equal(t, turns[:2], turns[2:])
+	})
+}
+
+// When one event of a user could not be stored, his later ones are not either: the messenger brings all of them again, and
+// nothing is swapped. Other users' are stored.
+func TestAFailedEventHoldsTheUsersLaterOnesBack_S2_3(t *testing.T) {
+	s := storetest.SQLite(t)
+	sc := storetest.NewScene(t, s)
+	channel := sc.Channel(uuid.Nil, 1)
+	var slice []store.Inbound
+	for i, user := range []string{"ann", "ann", "ann", "bob"} {
+		key := fmt.Sprint(i)
+		slice = append(slice, store.Inbound{EnvironmentID: sc.Env, ChannelID: channel, AccountID: channel.String(), Event: channels.Event{
+			Kind: channels.Message, Key: key, MessageID: key, Text: key, User: channels.User{ID: user},
+		}})
+	}
+	s.BreakReceive("1")
+	out := s.Receive(ctx, slice)
+	require.Equal(t, store.Stored, out[0].Outcome)
+	require.Error(t, out[1].Err)
+	require.Error(t, out[2].Err, "it would come before the one that failed")
+	require.Equal(t, store.Stored, out[3].Outcome)
+}
+
+// What was parked is not forgotten because its channel happens to be disconnected when it is redriven.
+func TestRedrivingAParkedEventOfADisconnectedChannelKeepsIt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		sc := storetest.NewScene(t, s)
+		channel := sc.Channel(uuid.Nil, 1)
+		id := uuid.Must(uuid.NewV7())
+		now := store.At(time.Now())
+		raw := fmt.Sprintf(`{"environment_id":%q,"channel_id":%q,"account_id":%q,"user_id":"ann","user_name":"Ann","kind":"message","event_key":"1","body":"hello",
+			"entry_id":%q,"opened_id":%q,"new_identity":%q,"new_contact":%q,"new_chat":%q}`,
+			sc.Env, channel, channel, uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New())
+		_, err := s.DB().NewInsert().Model(&store.Failure{
+			ID: id, EnvironmentID: sc.Env, Kind: store.FailureParked, Status: store.FailureOpen, Subject: store.SubjectEvent, SubjectKey: "1", ChannelID: channel,
+			Raw: []byte(raw), Attempts: 1, FirstAt: now, LastAt: now,
+		}).Exec(ctx)
+		require.NoError(t, err)
+		_, err = s.DisconnectChannel(ctx, sc.Env, channel)
+		require.NoError(t, err)
+		_, _, err = s.ReceiveAgain(ctx, sc.Env, id)
+		require.ErrorIs(t, err, store.ErrConflict)
+		f, err := s.Failure(ctx, sc.Env, id)
+		require.NoError(t, err)
+		require.Equal(t, store.FailureOpen, f.Status)
+
+		_, err = s.DB().NewUpdate().Table("channels").Set("state = ?", chat.ChannelActive).Where("id = ?", channel).Exec(ctx)
+		require.NoError(t, err)
+		f, r, err := s.ReceiveAgain(ctx, sc.Env, id)
+		require.NoError(t, err)
+		require.Equal(t, store.Stored, r.Outcome)
+		require.Equal(t, store.FailureRedriven, f.Status)
+	})
+}
+
+// A transaction whose context ends says so, and nothing that looks like a defect.
+func TestACancelledTransactionSaysSo(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		sc := storetest.NewScene(t, s)
+		_, err := s.SaveSettings(ctx, sc.Env, func(*store.Environment) error { return nil })
+		require.NoError(t, err)
+		once, cancel := context.WithCancel(ctx)
+		_, err = s.SaveSettings(once, sc.Env, func(*store.Environment) error { cancel(); return nil })
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// A chat whose last agent and queue are gone is reopened to wait where the channel's chats wait, not with nobody for ever.
+func TestAReopenedChatIsWhereSomebodyServesIt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		sc := storetest.NewScene(t, s)
+		ann := sc.Agent("Ann")
+		old, fresh := sc.Queue(chat.ToAnAvailableAgent, 0, ann), sc.Queue(chat.ToAnAvailableAgent, 0)
+		channel := sc.Channel(old, 1)
+		id := sc.Writes(channel, "client")
+		_, err := s.AssignTo(ctx, sc.Env, id, 0, ann)
+		require.NoError(t, err)
+		_, err = s.CloseChat(ctx, sc.Env, id, ann, "")
+		require.NoError(t, err)
+		require.NoError(t, s.ChangeChannel(ctx, sc.Env, channel, store.ChannelSettings{Queue: &fresh}))
+		require.NoError(t, s.DeleteQueue(ctx, sc.Env, old))
+		_, err = s.DeleteAgent(ctx, sc.Env, ann)
+		require.NoError(t, err)
+
+		_, err = s.ReopenChat(ctx, sc.Env, id, ann)
+		require.ErrorIs(t, err, store.ErrConflict)
+		ch, err := s.ReopenChat(ctx, sc.Env, id, uuid.Nil)
+		require.NoError(t, err)
+		require.Equal(t, chat.Waiting, ch.Chat.Status())
+		require.Equal(t, fresh, ch.Chat.QueueID)
 	})
 }

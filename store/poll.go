@@ -67,16 +67,18 @@ func (s *Store) ReleasePoll(ctx context.Context, channel uuid.UUID, owner string
 	return nil
 }
 
-// ReceivingHealth shows whether a channel receives, and if not, why; since when is kept while it stays the same.
-func (s *Store) ReceivingHealth(ctx context.Context, channel uuid.UUID, ok bool, why string) error {
+// ReceivingHealth shows whether a channel receives, and if not, why; since when is kept while it stays the same. It reports
+// whether that was of use: what was found out about a connection the channel no longer has is nothing.
+func (s *Store) ReceivingHealth(ctx context.Context, ch *Channel, ok bool, why string) (shown bool, err error) {
 	now, err := s.Now(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = s.db.NewUpdate().Model((*Channel)(nil)).Set("receiving_since = CASE WHEN receiving_ok = ? THEN receiving_since ELSE ? END", ok, At(now)).
-		Set("receiving_ok = ?", ok).Set("receiving_why = ?", why).Where("id = ?", channel).Where("state = ?", chat.ChannelActive).Exec(ctx)
+	shown, err = changed(s.db.NewUpdate().Model((*Channel)(nil)).Set("receiving_since = CASE WHEN receiving_ok = ? THEN receiving_since ELSE ? END", ok, At(now)).
+		Set("receiving_ok = ?", ok).Set("receiving_why = ?", why).
+		Where("id = ?", ch.ID).Where("state = ?", chat.ChannelActive).Where("version = ?", ch.Version).Exec(ctx))
 	if err != nil {
-		return fmt.Errorf("show the health of channel %s: %w", channel, err)
+		return false, fmt.Errorf("show the health of channel %s: %w", ch.ID, err)
 	}
-	return nil
+	return shown, nil
 }

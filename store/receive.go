@@ -79,12 +79,13 @@ type receiveItem struct {
 // Where the slice as a whole is refused for its data, each event runs alone, and those whose data are refused are parked.
 func (s *Store) Receive(ctx context.Context, events []Inbound) []Received {
 	out := make([]Received, len(events))
+	failed := failures{}
 	for _, round := range rounds(events) {
 		items := make([]receiveItem, len(round))
 		for i, at := range round {
 			items[i] = newReceiveItem(i, events[at])
 		}
-		for i, r := range s.receiveRound(ctx, items) {
+		for i, r := range s.receiveRound(ctx, items, failed) {
 			out[round[i]] = r
 		}
 	}
@@ -152,19 +153,38 @@ func (s *Store) repeatsOf(events []Inbound, out []Received) []Received {
 	return out
 }
 
-func (s *Store) receiveRound(ctx context.Context, items []receiveItem) []Received {
-	out, err := s.recv.receive(ctx, s, items)
-	if err == nil {
-		return out
+// failures has, by user, the error that one of his events in this slice met. His later ones are not stored before it: when all
+// come again, his order stands.
+type failures map[string]error
+
+func (f failures) of(i receiveItem) error { return f[i.ChannelID.String()+i.UserID] }
+
+func (f failures) note(i receiveItem, err error) {
+	if err != nil {
+		f[i.ChannelID.String()+i.UserID] = err
 	}
-	out = make([]Received, len(items))
-	alone := s.d.badData(err) || s.d.deadlock(err)
-	for i := range items {
-		if !alone {
-			out[i].Err = err
-			continue
+}
+
+func (s *Store) receiveRound(ctx context.Context, items []receiveItem, failed failures) []Received {
+	var err error
+	if len(failed) == 0 {
+		var out []Received
+		if out, err = s.recv.receive(ctx, s, items); err == nil {
+			return out
 		}
-		out[i] = s.receiveAlone(ctx, items[i])
+	}
+	out := make([]Received, len(items))
+	alone := err == nil || s.d.badData(err) || s.d.deadlock(err)
+	for i := range items {
+		switch before := failed.of(items[i]); {
+		case before != nil:
+			out[i].Err = before
+		case !alone:
+			out[i].Err = err
+		default:
+			out[i] = s.receiveAlone(ctx, items[i])
+		}
+		failed.note(items[i], out[i].Err)
 	}
 	return out
 }

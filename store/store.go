@@ -170,6 +170,9 @@ func (s *Store) inTx(ctx context.Context, f func(ctx context.Context, tx bun.Tx)
 	const tries = 3
 	for try := 1; ; try++ {
 		err := s.db.RunInTx(ctx, nil, f)
+		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+			err = ctx.Err() // the driver has ended the transaction with its context, between two statements
+		}
 		if err == nil || try == tries || !s.d.deadlock(err) {
 			return err
 		}

@@ -82,6 +82,10 @@ func (s *Store) agentGone(ctx context.Context, tx bun.Tx, a *Agent) error {
 func (s *Store) ForgetPushed(ctx context.Context, environment uuid.UUID) error {
 	for _, table := range []string{"channels", "queues", "contacts", "identities"} {
 		err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+			known := tx.NewSelect().Table(table).Where("environment_id = ?", environment).Where("crm_pushed <> ''")
+			if err := s.d.lockInOrder(ctx, tx, known); err != nil {
+				return err
+			}
 			_, err := tx.NewUpdate().Table(table).Set("crm_pushed = ''").Where("environment_id = ?", environment).Where("crm_pushed <> ''").Exec(ctx)
 			return err
 		})

@@ -68,13 +68,21 @@ func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// pushers bounds how many environments are pushed or routed at once in this process.
-const pushers = 16
+// pushers bounds how many environments are pushed or routed at once in this process, those left out that have been waiting for
+// their CRM for longer than patience: however many CRMs hang, the others are not slower.
+const (
+	pushers  = 16
+	patience = 2 * time.Second
+)
 
 // pushes runs Push and Route per environment, one of each at a time: an environment whose CRM hangs keeps one goroutine
-// waiting and nobody else.
+// waiting and nobody else. Environments with much to do take turns, push by push.
 type pushes struct {
-	jobs   *jobs.Jobs
+	pushDue, routeDue func(context.Context) ([]uuid.UUID, error)
+	push              func(context.Context, uuid.UUID) (int, error)
+	route             func(context.Context, uuid.UUID) error
+	patience          time.Duration
+
 	wake   chan struct{}
 	slots  chan struct{}
 	mu     sync.Mutex
@@ -88,7 +96,10 @@ type target struct {
 }
 
 func newPushes(j *jobs.Jobs) *pushes {
-	return &pushes{jobs: j, wake: make(chan struct{}, 1), slots: make(chan struct{}, pushers), wanted: map[target]bool{}, busy: map[target]bool{}}
+	return &pushes{
+		pushDue: j.PushDue, routeDue: j.RouteDue, push: j.Push, route: j.Route, patience: patience,
+		wake: make(chan struct{}, 1), slots: make(chan struct{}, pushers), wanted: map[target]bool{}, busy: map[target]bool{},
+	}
 }
 
 func (p *pushes) nudge(environment uuid.UUID)      { p.want(target{environment, false}) }
@@ -98,6 +109,11 @@ func (p *pushes) want(t target) {
 	p.mu.Lock()
 	p.wanted[t] = true
 	p.mu.Unlock()
+	p.rouse()
+}
+
+// rouse lets dispatch look again.
+func (p *pushes) rouse() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -124,12 +140,12 @@ func (p *pushes) start(ctx context.Context, running *sync.WaitGroup, sweep time.
 
 // sweep wants every environment that has something due.
 func (p *pushes) sweep(ctx context.Context, failed func(string, error)) {
-	push, err := p.jobs.PushDue(ctx)
+	push, err := p.pushDue(ctx)
 	if err != nil {
 		failed("sweep", err)
 		return
 	}
-	route, err := p.jobs.RouteDue(ctx)
+	route, err := p.routeDue(ctx)
 	if err != nil {
 		failed("sweep", err)
 	}
@@ -162,25 +178,31 @@ func (p *pushes) dispatch(ctx context.Context, running *sync.WaitGroup, failed f
 	}
 }
 
+// run does one push or routing. What is left of an environment's pushes comes after those of the others.
 func (p *pushes) run(ctx context.Context, t target, failed func(string, error)) {
+	free := sync.OnceFunc(func() { <-p.slots; p.rouse() })
+	slow := time.AfterFunc(p.patience, free)
 	defer func() {
+		slow.Stop()
 		p.mu.Lock()
 		delete(p.busy, t)
-		again := len(p.wanted) > 0
 		p.mu.Unlock()
-		<-p.slots
-		if again {
-			select {
-			case p.wake <- struct{}{}:
-			default:
-			}
-		}
+		free()
+		p.rouse()
 	}()
+	if ctx.Err() != nil {
+		return
+	}
 	if t.route {
-		if err := p.jobs.Route(ctx, t.environment); err != nil {
+		if err := p.route(ctx, t.environment); err != nil {
 			failed("route", err)
 		}
 		return
 	}
-	exhaust(ctx, "push", func(ctx context.Context) (int, error) { return p.jobs.Push(ctx, t.environment) }, failed)
+	n, err := p.push(ctx, t.environment)
+	if err != nil {
+		failed("push", err)
+	} else if n > 0 {
+		p.nudge(t.environment)
+	}
 }

@@ -54,6 +54,10 @@ func newSchedule(w *Worker) (*schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the scheduler: %w", err)
 	}
+	_, err = cron.NewJob(gocron.DailyJob(1, gocron.NewAtTimes(gocron.NewAtTime(3, 17, 0))), gocron.NewTask(s.forget), gocron.WithName("forget"))
+	if err != nil {
+		return nil, fmt.Errorf("start the scheduler: %w", err)
+	}
 	cron.Start()
 	return s, nil
 }
@@ -68,14 +72,30 @@ func (s *schedule) stop() {
 	_ = s.w.jobs.Store.Resign(ctx, leaderName, s.w.jobs.Owner)
 }
 
-// tick gives out one task for each running process instance and one for the permanent deadlines. While Redis is away they
-// run right here: slower, but they run.
-func (s *schedule) tick(ctx context.Context) {
-	if err := s.w.jobs.Store.Heartbeat(ctx); err != nil {
-		s.w.failed("heartbeat", err)
-		return
+// How long what is of no use any more is kept: answers to requests that may be repeated, and sessions that have ended.
+const (
+	keepAnswers  = 48 * time.Hour
+	keepSessions = 24 * time.Hour
+)
+
+// forget deletes what is of no use any more, once a day.
+func (s *schedule) forget(ctx context.Context) {
+	answers, err := s.w.jobs.Store.ForgetIdempotencyKeys(ctx, keepAnswers)
+	if err != nil {
+		s.w.failed("forget", err)
 	}
-	if s.enqueue(permanentTask()) != nil {
+	sessions, err := s.w.jobs.Store.ForgetSessions(ctx, keepSessions)
+	if err != nil {
+		s.w.failed("forget", err)
+	}
+	s.w.log.Info("forgot what was of no use any more", "idempotency_keys", answers, "sessions", sessions)
+}
+
+// tick gives out one task for each running process instance and one for the permanent deadlines. While Redis is away they
+// run right here: slower, but they run. One refusal by Redis is enough for a tick, as each costs its time limit.
+func (s *schedule) tick(ctx context.Context) {
+	away := s.enqueue(permanentTask()) != nil
+	if away {
 		s.w.permanent(ctx)
 	}
 	running, err := s.w.jobs.Store.RunningProcesses(ctx)
@@ -84,7 +104,7 @@ func (s *schedule) tick(ctx context.Context) {
 		return
 	}
 	for _, p := range running {
-		if s.enqueue(processTask(p.Name, p.ID)) != nil {
+		if away = away || s.enqueue(processTask(p.Name, p.ID)) != nil; away {
 			s.w.process(ctx, p.Name, p.ID)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"waggle/chat"
 	"waggle/jobs"
+	"waggle/store"
 )
 
 // Options of a Worker.
@@ -27,6 +28,8 @@ type Options struct {
 	Sweep time.Duration
 	// Poll is how often asynq asks an empty queue; 0 means 50 ms.
 	Poll time.Duration
+	// Heartbeat is how often this worker says that it is alive; 0 means 10 s. It must be well below store.Outage.
+	Heartbeat time.Duration
 	// Drain is how long Stop waits for work that has begun; 0 means 20 s.
 	Drain time.Duration
 }
@@ -40,6 +43,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Tick, 5*time.Second)
 	set(&o.Sweep, 3*time.Second)
 	set(&o.Poll, 50*time.Millisecond)
+	set(&o.Heartbeat, store.Outage/6)
 	set(&o.Drain, 20*time.Second)
 	return o
 }
@@ -74,23 +78,28 @@ func New(j *jobs.Jobs, r *redis.Client, log *slog.Logger, o Options) *Worker {
 	})
 	w.loops = []*loop{
 		newLoop("deliver", deliverers, j.Deliver),
-		newLoop("synchronize", 1, j.Synchronize),
+		newLoop("synchronize", synchronizers, j.Synchronize),
 		newLoop("release", 1, j.Release),
 	}
 	w.pushes = newPushes(j)
 	return w
 }
 
-// deliverers is how many claims of due messages run at once: one slow messenger must not keep the others waiting.
-const deliverers = 4
+// How many claims run at once: one slow messenger, or one CRM that hangs, must not keep the others waiting.
+const (
+	deliverers    = 4
+	synchronizers = 4
+)
 
 // Start starts the loops, the asynq server and the scheduler.
 func (w *Worker) Start(ctx context.Context) error {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	w.stop = stop
 	if err := w.jobs.Store.Heartbeat(ctx); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
 	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	w.stop = stop
+	// Every worker's own, so that neither a long tick nor a change of the scheduler looks like an outage.
+	newLoop("heartbeat", 1, w.heartbeat).start(run, &w.running, w.o.Heartbeat, w.failed)
 	for _, l := range w.loops {
 		l.start(run, &w.running, w.o.Sweep, w.failed)
 	}
@@ -111,10 +120,12 @@ func (w *Worker) Start(ctx context.Context) error {
 
 // Stop ends the scheduler first, then lets what has begun come to its end, bounded by Options.Drain.
 func (w *Worker) Stop() {
-	w.sched.stop()
+	if w.sched != nil {
+		w.sched.stop()
+	}
 	w.server.Stop()
-	w.server.Shutdown()
 	w.stop()
+	w.running.Go(w.server.Shutdown)
 	done := make(chan struct{})
 	go func() { w.running.Wait(); close(done) }()
 	select {
@@ -137,6 +148,8 @@ func (w *Worker) Nudge(l jobs.Look) {
 		w.pushes.nudgeRoute(l.Environment)
 	}
 }
+
+func (w *Worker) heartbeat(ctx context.Context) (int, error) { return 0, w.jobs.Store.Heartbeat(ctx) }
 
 func (w *Worker) mux() *asynq.ServeMux {
 	m := asynq.NewServeMux()

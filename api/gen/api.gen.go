@@ -1720,7 +1720,7 @@ type SettingsPatch struct {
 	// Display How the CRM shows chats - as a pop-up window over the work area, or in a section of its own.
 	Display *Display `json:"display,omitempty"`
 
-	// OperatorAcceptChatTimeout Minutes an agent has to accept a chat before the next one gets it. By default 5.
+	// OperatorAcceptChatTimeout Minutes an agent has to accept a chat before the next one gets it; where there is none it waits in its queue. By default 5.
 	OperatorAcceptChatTimeout nullable.Nullable[int] `json:"operator_accept_chat_timeout,omitempty"`
 
 	// SimultaneousChats How many open chats an agent without a Max load may have at a time; 0 = no limit. By default 2.

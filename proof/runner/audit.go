@@ -141,16 +141,13 @@ func (c *Customer) compare(messages []gen.Message, crm []string, note func(strin
 	}
 	same(note, c.Name+": received", written, in)
 	same(note, c.Name+": in the CRM", all, crm)
-	var wanted, sent []string
-	for _, r := range replies {
-		wanted = append(wanted, r.text)
-	}
-	same(note, c.Name+": accepted", wanted, out)
+	same(note, c.Name+": accepted", replies, out)
 	var inbox []string
 	for _, m := range c.inbox() {
 		inbox = append(inbox, m.text)
 	}
-	for _, text := range wanted {
+	var sent []string
+	for _, text := range replies {
 		m := states[text]
 		n := count(inbox, text)
 		switch {

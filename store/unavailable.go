@@ -1,0 +1,35 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+)
+
+// Unavailable reports whether err says that the database could not be reached, broke off or did not answer in time, so that
+// the same request may succeed a moment later.
+func Unavailable(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return true
+	}
+	for _, broken := range []error{
+		context.DeadlineExceeded, context.Canceled, driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+	} {
+		if errors.Is(err, broken) {
+			return true
+		}
+	}
+	switch c := sqlState(err); {
+	case len(c) != 5:
+		return false
+	case c[:2] == "08", c[:2] == "53", c[:2] == "57": // connection, resources, the operator's intervention
+		return true
+	case c == "25P03": // an idle transaction was ended
+		return true
+	}
+	return false
+}
