@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -30,6 +31,7 @@ const base = "/api/v1"
 // App builds the façade: its limits, what every request passes through, and its routes.
 func (s *Server) App() *fiber.App {
 	spec := must(gen.GetSpec())
+	s.limits()
 	app := fiber.New(fiber.Config{
 		AppName:               "Waggle",
 		DisableStartupMessage: true,
@@ -79,8 +81,8 @@ func must[T any](v T, err error) T {
 func (s *Server) mountAPI(app *fiber.App, spec *openapi3.T) {
 	api := app.Group(base)
 	api.Use(s.cors)
-	api.Post("/token-requests", newSourceLimit(tokenRequestBurst, tokenRequestEvery, time.Now).handle)
-	api.Use(s.authenticate, ownOrigin, onlyWizard, noConfigurationForAgents)
+	api.Post("/token-requests", limitSources(newLimits[netip.Prefix](tokenRequestBurst, tokenRequestEvery, time.Now)))
+	api.Use(s.authenticate, s.limitEnvironment, ownOrigin, onlyWizard, noConfigurationForAgents)
 	api.Get("/events", s.streamEvents)
 	s.mountMedia(api)
 	api.Use(withDeadline)

@@ -29,7 +29,14 @@ func (s *Server) authenticate(c *fiber.Ctx) error {
 	if !ok {
 		return unauthorized("no-key", "Send the secret key, the API key or a session token in the header Authorization: Bearer.")
 	}
+	source := sourceOf(c.IP())
+	if wait := s.wrongKeys.exhausted(source); wait > 0 {
+		return tooMany("unknown keys from this address", wait)
+	}
 	b, err := s.Store.Authenticate(c.UserContext(), token)
+	if errors.Is(err, store.ErrNotFound) {
+		s.wrongKeys.take(source)
+	}
 	if err != nil {
 		return s.refuseToken(b, err)
 	}

@@ -41,7 +41,14 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	if !known || err != nil {
 		return notFound("webhook")
 	}
+	at := door{source: sourceOf(c.IP()), channel: id}
+	if wait := s.wrongProofs.exhausted(at); wait > 0 {
+		return tooMany("deliveries without the messenger's proof from this address", wait)
+	}
 	h, d, err := s.readHook(ctx, c, adapter, kind, id)
+	if errors.Is(err, channels.ErrUnauthorized) {
+		s.wrongProofs.take(at)
+	}
 	if err != nil {
 		return hookProblem(err)
 	}

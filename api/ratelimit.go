@@ -8,51 +8,100 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 )
 
-// Token requests need no key and each makes an environment, so one source gets 20 at once and then one every half minute.
+// Some at once, and then one each so often. Each process counts for itself.
 const (
+	// Token requests need no key and each makes an environment.
 	tokenRequestBurst = 20
 	tokenRequestEvery = 30 * time.Second
-	maxSources        = 10_000
+	// Unknown keys from one source. Ours cannot be guessed; an API key a CRM chose might be.
+	wrongKeyBurst = 100
+	wrongKeyEvery = time.Second
+	// Wrong proofs from one source at one channel: a messenger's addresses serve all tenants, so that one channel's stale
+	// secret must not keep the others' deliveries out. A confirmation code that people chose might be guessed.
+	wrongProofBurst = 30
+	wrongProofEvery = 5 * time.Second
+
+	maxLimited = 10_000
 )
 
-// sourceLimit limits requests by their source address. Its memory is bounded: when it is full of sources that are still
-// limited, all further ones share one limit.
-type sourceLimit struct {
+// door is a channel as one source knocks at it.
+type door struct {
+	source  netip.Prefix
+	channel uuid.UUID
+}
+
+// limits limits requests by what they come from. Its memory is bounded: when it is full of keys that are still limited, all
+// further ones share one limit.
+type limits[K comparable] struct {
 	burst int
 	every time.Duration
 	now   func() time.Time
 
 	mu       sync.Mutex
-	sources  map[netip.Prefix]*rate.Limiter
+	known    map[K]*rate.Limiter
 	overflow *rate.Limiter
 }
 
-func newSourceLimit(burst int, every time.Duration, now func() time.Time) *sourceLimit {
-	return &sourceLimit{
+func newLimits[K comparable](burst int, every time.Duration, now func() time.Time) *limits[K] {
+	return &limits[K]{
 		burst: burst, every: every, now: now,
-		sources: map[netip.Prefix]*rate.Limiter{}, overflow: rate.NewLimiter(rate.Every(every), burst),
+		known: map[K]*rate.Limiter{}, overflow: rate.NewLimiter(rate.Every(every), burst),
 	}
 }
 
-func (l *sourceLimit) handle(c *fiber.Ctx) error {
-	wait := l.take(sourceOf(c.IP()))
-	if wait == 0 {
+// limits makes what the server counts with.
+func (s *Server) limits() {
+	s.calls = perSecond[uuid.UUID](s.Options.CallsPerSecond)
+	s.wrongKeys = newLimits[netip.Prefix](wrongKeyBurst, wrongKeyEvery, time.Now)
+	s.wrongProofs = newLimits[door](wrongProofBurst, wrongProofEvery, time.Now)
+}
+
+// perSecond allows so many requests a second, and twice as many at once. 0 or less: any number.
+func perSecond[K comparable](n int) *limits[K] {
+	if n <= 0 {
+		return nil
+	}
+	return newLimits[K](2*n, time.Second/time.Duration(n), time.Now)
+}
+
+// limitSources lets requests pass as long as their source keeps to the limit.
+func limitSources(l *limits[netip.Prefix]) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		if wait := l.take(sourceOf(c.IP())); wait > 0 {
+			return tooMany("requests from this address", wait)
+		}
 		return c.Next()
 	}
-	p := fail(http.StatusTooManyRequests, "too-many-requests", "Too many requests from this address. Try again later.")
+}
+
+// limitEnvironment keeps one environment's calls from taking the others' share.
+func (s *Server) limitEnvironment(c *fiber.Ctx) error {
+	who, err := callerOf(c.UserContext())
+	if err != nil || s.calls == nil {
+		return c.Next()
+	}
+	if wait := s.calls.take(who.Environment); wait > 0 {
+		return tooMany("calls of this environment", wait)
+	}
+	return c.Next()
+}
+
+func tooMany(what string, wait time.Duration) *problem {
+	p := fail(http.StatusTooManyRequests, "too-many-requests", "Too many "+what+". Try again later.")
 	p.retryAfter = int(math.Ceil(wait.Seconds()))
 	return p
 }
 
 // take returns 0 if the request may pass, else how long to wait.
-func (l *sourceLimit) take(source netip.Prefix) time.Duration {
+func (l *limits[K]) take(k K) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	r := l.of(source, now).ReserveN(now, 1)
+	r := l.of(k, now).ReserveN(now, 1)
 	wait := r.DelayFrom(now)
 	if wait > 0 {
 		r.CancelAt(now)
@@ -60,26 +109,43 @@ func (l *sourceLimit) take(source netip.Prefix) time.Duration {
 	return wait
 }
 
-func (l *sourceLimit) of(source netip.Prefix, now time.Time) *rate.Limiter {
-	if limiter, ok := l.sources[source]; ok {
+// exhausted returns how long to wait before anything more is tried, 0 if it may be. Only take costs anything.
+func (l *limits[K]) exhausted(k K) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter, ok := l.known[k]
+	if !ok && len(l.known) < maxLimited {
+		return 0
+	}
+	if !ok {
+		limiter = l.overflow
+	}
+	if missing := 1 - limiter.TokensAt(l.now()); missing > 0 {
+		return time.Duration(missing * float64(l.every))
+	}
+	return 0
+}
+
+func (l *limits[K]) of(k K, now time.Time) *rate.Limiter {
+	if limiter, ok := l.known[k]; ok {
 		return limiter
 	}
-	if len(l.sources) >= maxSources {
+	if len(l.known) >= maxLimited {
 		l.forgetRested(now)
 	}
-	if len(l.sources) >= maxSources {
+	if len(l.known) >= maxLimited {
 		return l.overflow
 	}
 	limiter := rate.NewLimiter(rate.Every(l.every), l.burst)
-	l.sources[source] = limiter
+	l.known[k] = limiter
 	return limiter
 }
 
-// forgetRested drops the sources whose limit is whole again: a new one is the same.
-func (l *sourceLimit) forgetRested(now time.Time) {
-	for source, limiter := range l.sources {
+// forgetRested drops the keys whose limit is whole again: a new one is the same.
+func (l *limits[K]) forgetRested(now time.Time) {
+	for k, limiter := range l.known {
 		if limiter.TokensAt(now) >= float64(l.burst) {
-			delete(l.sources, source)
+			delete(l.known, k)
 		}
 	}
 }

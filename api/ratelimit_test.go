@@ -26,7 +26,7 @@ func TestTokenRequestsAreLimitedPerSource(t *testing.T) {
 
 func TestSourceLimit(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	l := newSourceLimit(2, time.Minute, func() time.Time { return now })
+	l := newLimits[netip.Prefix](2, time.Minute, func() time.Time { return now })
 	one, two := sourceOf("192.0.2.1"), sourceOf("192.0.2.2")
 	require.Zero(t, l.take(one))
 	require.Zero(t, l.take(one))
@@ -40,15 +40,15 @@ func TestSourceLimit(t *testing.T) {
 
 func TestSourceLimitIsBounded(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	l := newSourceLimit(1, time.Minute, func() time.Time { return now })
-	for i := range maxSources + 10 {
+	l := newLimits[netip.Prefix](1, time.Minute, func() time.Time { return now })
+	for i := range maxLimited + 10 {
 		l.take(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32))
 	}
-	require.Len(t, l.sources, maxSources)
+	require.Len(t, l.known, maxLimited)
 	require.NotZero(t, l.take(sourceOf("192.0.2.1")), "what does not fit shares one limit")
 	now = now.Add(time.Hour)
 	require.Zero(t, l.take(sourceOf("192.0.2.1")))
-	require.Len(t, l.sources, 1, "rested sources are forgotten")
+	require.Len(t, l.known, 1, "rested sources are forgotten")
 }
 
 func TestSourcesAreNetworks(t *testing.T) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +29,10 @@ type Server struct {
 	CancelTasks func(ctx context.Context, instances []uuid.UUID)
 	Options     Options
 
-	hooks hookChannels
+	hooks       hookChannels
+	calls       *limits[uuid.UUID] // of an environment; nil: any number
+	wrongKeys   *limits[netip.Prefix]
+	wrongProofs *limits[door]
 }
 
 var _ gen.StrictServerInterface = (*Server)(nil)
@@ -40,6 +44,8 @@ type Options struct {
 	VendorContact string // whom to write to for a renewal or a development token (S0.10, S0.36)
 	MovableClock  bool   // POST /demo/clock exists
 	Version       string
+
+	CallsPerSecond int // most API calls of one environment a second, twice as many at once; 0: any number
 
 	TrustedProxies []string // addresses and CIDRs whose X-Forwarded-For names the caller's address
 }

@@ -193,6 +193,7 @@ func (a *App) server(j *jobs.Jobs) *api.Server {
 		Options: api.Options{
 			PublicURL: j.PublicURL, AllowHTTP: len(a.config.AllowHosts) > 0, VendorContact: a.config.Vendor,
 			MovableClock: a.config.MovableClock, Version: Version, TrustedProxies: a.config.TrustedProxies,
+			CallsPerSecond: a.config.CallsPerSecond,
 		},
 	}
 }

@@ -32,6 +32,10 @@ func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner stri
 		claim.Environment = open[0]
 		if claim.Environment.CRMState == CRMUnavailable {
 			limit = 1
+			// The probe is taken below: the environment is locked before chats, as where its settings change.
+			if _, err := s.lockEnvironment(ctx, tx, environment); err != nil {
+				return err
+			}
 		}
 		if err := s.sleepHeld(ctx, tx, environment); err != nil {
 			return err

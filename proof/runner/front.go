@@ -17,8 +17,12 @@ import (
 type Front struct {
 	Addr string // where clients connect
 
+	// Seen, if set, is told each request; what it returns is told the status that was answered.
+	Seen func(path string, body []byte) func(status int)
+
 	targets []string
 	next    atomic.Uint64
+	lose    atomic.Int64
 	client  *http.Client
 	server  *http.Server
 	ended   sync.WaitGroup
@@ -47,12 +51,38 @@ func (f *Front) Close() {
 	f.client.CloseIdleConnections()
 }
 
+// LoseAnswers answers the next n requests 502 after they were done: their callers do not know that they were.
+func (f *Front) LoseAnswers(n int) { f.lose.Store(int64(n)) }
+
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	if f.Seen == nil {
+		f.route(w, r, body)
+		return
+	}
+	answered := f.Seen(r.URL.Path, body)
+	noting := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	f.route(noting, r, body)
+	answered(noting.status)
+}
+
+// statusWriter notes what is answered.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// route passes a request to the next process that can be connected to.
+func (f *Front) route(w http.ResponseWriter, r *http.Request, body []byte) {
 	first := f.next.Add(1)
 	for i := range f.targets {
 		target := f.targets[(first+uint64(i))%uint64(len(f.targets))]
@@ -62,6 +92,11 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		if f.lose.Load() > 0 && f.lose.Add(-1) >= 0 {
+			_ = res.Body.Close()
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}

@@ -28,6 +28,7 @@ type Options struct {
 	// Redis database the URL names, which is emptied. Both empty: one process with everything in it.
 	DatabaseURL, RedisURL string
 
+	Agents      []string      // the CRM's users who serve chats; empty: Ben and Carla
 	Direct      bool          // no proxies on the way to the servers: for figures
 	Tick, Sweep time.Duration // 0: short
 	Env         []string      // "NAME=value" beside
@@ -67,6 +68,9 @@ const (
 
 // Install starts the doubles and Waggle; the API answers when it returns. Close it after use.
 func Install(ctx context.Context, o Options) (*Installation, error) {
+	if len(o.Agents) == 0 {
+		o.Agents = []string{"Ben", "Carla"}
+	}
 	in := &Installation{options: o}
 	in.doubles()
 	for _, step := range []func(context.Context) error{in.stores, in.listen, in.migrate, in.start} {
@@ -159,6 +163,9 @@ func (in *Installation) proxy(target string) (*Proxy, error) {
 	}
 	return p, err
 }
+
+// FlushAll is Redis's FLUSHALL, for a Redis of the proof's own.
+func (in *Installation) FlushAll(ctx context.Context) error { return in.redis.FlushAll(ctx).Err() }
 
 // FlushRedis empties the installation's Redis database, as FLUSHALL does where Waggle has a Redis of its own.
 func (in *Installation) FlushRedis(ctx context.Context) error { return in.redis.FlushDB(ctx).Err() }

@@ -43,8 +43,14 @@ const logKept = 2000
 
 // Start starts the binary with arguments and, beside the present environment, env ("NAME=value").
 func Start(bin, name string, args, env []string) (*Process, error) {
+	return startAs(nil, bin, name, args, env)
+}
+
+// startAs is Start for another user; nil: as we are.
+func startAs(as *syscall.Credential, bin, name string, args, env []string) (*Process, error) {
 	p := &Process{Name: name, cmd: exec.Command(bin, args...), done: make(chan struct{})} //nolint:gosec,noctx // our own binary; it lives until Kill or Stop
 	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

@@ -14,9 +14,6 @@ import (
 	"waggle/channels/telegram"
 )
 
-// agentNames are the CRM's users who serve chats.
-var agentNames = []string{"Ben", "Carla"}
-
 func ptr[T any](v T) *T { return &v }
 
 // SetUp walks the wizard, switches chats on, reads the agents from the CRM, makes a queue and connects both messengers: all
@@ -64,7 +61,7 @@ func (t *Town) wizard(ctx context.Context) error {
 }
 
 func (t *Town) synchronize(ctx context.Context) error {
-	for _, name := range agentNames {
+	for _, name := range t.in.options.Agents {
 		t.in.CRM.AddUser(name, name+"!1", false)
 	}
 	var job gen.Job
@@ -86,7 +83,7 @@ func (t *Town) signIn(ctx context.Context) error {
 	if err := t.API.Call(ctx, http.MethodGet, "/api/v1/agents", nil, &list); err != nil {
 		return err
 	}
-	for _, name := range agentNames {
+	for _, name := range t.in.options.Agents {
 		i := len(t.staff)
 		for _, a := range list.Items {
 			if a.Name == name {

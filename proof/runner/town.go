@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,12 @@ type Town struct {
 	mu        sync.Mutex
 	customers []*Customer
 }
+
+// Staff lists the agents.
+func (t *Town) Staff() []uuid.UUID { return slices.Clone(t.staff) }
+
+// Agent is the façade as an agent's page sees it.
+func (t *Town) Agent(id uuid.UUID) client.Client { return t.agents[id] }
 
 // Customer is a person on one messenger.
 type Customer struct {
