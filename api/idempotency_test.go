@@ -21,7 +21,8 @@ func TestIdemTellsRequestsApart(t *testing.T) {
 		require.Equal(t, key, i.Key)
 		return i
 	}
-	require.Equal(t, of(ann, "chat 1", "hello"), of(ann, "chat 1", "hello"))
+	first, again := of(ann, "chat 1", "hello"), of(ann, "chat 1", "hello")
+	require.Equal(t, first, again)
 	require.NotEqual(t, of(ann, "chat 1", "hello").RequestHash, of(ann, "chat 1", "bye").RequestHash)
 	require.NotEqual(t, of(ann, "chat 1", "hello").RequestHash, of(ann, "chat 2", "hello").RequestHash)
 	require.NotEqual(t, of(ann, "chat 1", "hello").RequestHash, of(bob, "chat 1", "hello").RequestHash)

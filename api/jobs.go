@@ -128,12 +128,12 @@ func jobOut(j store.Job, now time.Time) gen.Job {
 	if j.Total > 0 {
 		out.Total = &j.Total
 	}
-	out.Failed, out.RatePerSecond = j.Failed, perSecond(j, now)
+	out.Failed, out.RatePerSecond = j.Failed, stepsPerSecond(j, now)
 	return out
 }
 
-// perSecond is how many steps a job did a second, on the whole; nil before it started.
-func perSecond(j store.Job, now time.Time) *float64 {
+// stepsPerSecond is how many steps a job did a second, on the whole; nil before it started.
+func stepsPerSecond(j store.Job, now time.Time) *float64 {
 	if j.StartedAt.IsZero() {
 		return nil
 	}

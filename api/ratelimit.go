@@ -55,13 +55,13 @@ func newLimits[K comparable](burst int, every time.Duration, now func() time.Tim
 
 // limits makes what the server counts with.
 func (s *Server) limits() {
-	s.calls = perSecond[uuid.UUID](s.Options.CallsPerSecond)
+	s.calls = newRate[uuid.UUID](s.Options.CallsPerSecond)
 	s.wrongKeys = newLimits[netip.Prefix](wrongKeyBurst, wrongKeyEvery, time.Now)
 	s.wrongProofs = newLimits[door](wrongProofBurst, wrongProofEvery, time.Now)
 }
 
-// perSecond allows so many requests a second, and twice as many at once. 0 or less: any number.
-func perSecond[K comparable](n int) *limits[K] {
+// newRate allows so many requests a second, and twice as many at once. 0 or less: any number.
+func newRate[K comparable](n int) *limits[K] {
 	if n <= 0 {
 		return nil
 	}

@@ -3,10 +3,12 @@ package api
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -58,4 +60,59 @@ func TestSourcesAreNetworks(t *testing.T) {
 		require.Equal(t, sourceOf(tc.a), sourceOf(tc.b), fmt.Sprint(tc))
 	}
 	require.NotEqual(t, sourceOf("2001:db8::1"), sourceOf("2001:db8:0:1::1"))
+}
+
+func TestUnknownKeysAreLimitedPerSource(t *testing.T) {
+	h := newAPI(t)
+	key := h.secretKey()
+	for range wrongKeyBurst {
+		h.call("GET", "/wizard", "wsk_guess", nil).problem(401)
+	}
+	a := h.call("GET", "/wizard", "wsk_guess", nil)
+	require.Equal(t, "urn:waggle:problem:too-many-requests", a.problem(429).Type)
+	require.Equal(t, "1", a.Header.Get("Retry-After"))
+	h.call("GET", "/wizard", key, nil).problem(429)
+	h.call("GET", "/wizard", "", nil).problem(401)
+}
+
+func TestCallsAreLimitedPerEnvironment(t *testing.T) {
+	h := newAPI(t, func(s *Server) { s.Options.CallsPerSecond = 1 })
+	key, other := h.secretKey(), h.secretKey()
+	h.call("GET", "/wizard", key, nil).status(200)
+	h.call("GET", "/wizard", key, nil).status(200)
+	a := h.call("GET", "/wizard", key, nil)
+	a.problem(429)
+	require.Equal(t, "1", a.Header.Get("Retry-After"))
+	h.call("GET", "/wizard", other, nil).status(200)
+}
+
+func TestWrongProofsAreLimitedPerSourceAndChannel(t *testing.T) {
+	m := newMessengers(t)
+	m.telegram.AddBot("222:second", "shop_bot")
+	guessed, other := m.add(m.customChannel()), m.add(telegramChannel("222:second"))
+	hook := func(kind string, id uuid.UUID, code string) *answer {
+		return m.raw("POST", "/hooks/"+kind+"/"+id.String(), "", `{`, "X-Confirmation-Code", code)
+	}
+	for range wrongProofBurst {
+		hook("custom", guessed.ID, "a guess").problem(401)
+	}
+	for _, code := range []string{"a guess", url.PathEscape(confirmationCode)} {
+		a := hook("custom", guessed.ID, code)
+		a.problem(429)
+		require.Equal(t, "5", a.Header.Get("Retry-After"))
+	}
+	hook("telegram", other.ID, "").problem(401)
+}
+
+func TestALimitIsLookedAtForNothing(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := newLimits[string](1, time.Minute, func() time.Time { return now })
+	require.Zero(t, l.exhausted("a"))
+	require.Empty(t, l.known)
+	l.take("a")
+	require.Equal(t, time.Minute, l.exhausted("a"))
+	require.Equal(t, time.Minute, l.exhausted("a"))
+	now = now.Add(45 * time.Second)
+	require.Equal(t, 15*time.Second, l.exhausted("a").Round(time.Second))
+	require.Zero(t, l.exhausted("b"))
 }

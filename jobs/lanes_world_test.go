@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -76,7 +75,7 @@ func newLaneWorld(t *testing.T, url string, db *bun.DB) *laneWorld {
 	w := &laneWorld{T: t, ctx: ctx, store: s, db: db, hints: &heard{}, messenger: newFakeMessenger(), crm: newFakeCRM()}
 	w.jobs = &jobs.Jobs{
 		Store: s, Channels: channels.NewRegistry(w.messenger), CRMs: crm.NewRegistry(w.crm), Hints: w.hints,
-		Metrics: jobs.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Metrics: jobs.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
 		PublicURL: "https://waggle.example.com", Owner: "test",
 	}
 	w.jobs.Intake = jobs.NewIntake(w.jobs)

@@ -130,7 +130,7 @@ func (s *Store) Failure(ctx context.Context, environment, id uuid.UUID) (Failure
 
 // DiscardFailure gives a failure up and keeps who did it, and when.
 func (s *Store) DiscardFailure(ctx context.Context, environment, id uuid.UUID, by string) (Failure, error) {
-	return s.changeFailure(ctx, environment, id, func(ctx context.Context, tx bun.Tx, f *Failure, now time.Time) error {
+	return s.changeFailure(ctx, environment, id, func(_ context.Context, _ bun.Tx, f *Failure, now time.Time) error {
 		f.Status, f.DiscardedBy, f.DiscardedAt = FailureDiscarded, by, At(now)
 		return nil
 	})

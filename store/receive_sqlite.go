@@ -32,7 +32,7 @@ func (r *sqliteReceiver) close() error {
 	return err
 }
 
-func (r *sqliteReceiver) receive(ctx context.Context, s *Store, items []receiveItem) (_ []Received, err error) {
+func (r *sqliteReceiver) receive(ctx context.Context, _ *Store, items []receiveItem) (_ []Received, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("receive %d events: %w", len(items), err)

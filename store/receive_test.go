@@ -114,7 +114,7 @@ func TestReceiveOpensOneChatAndKeepsOrder_S2_4_S2_5(t *testing.T) {
 		require.Equal(t, entries[1].At, c.UnansweredSince, "the first unanswered message, not the last")
 		require.Equal(t, entries[3].At, c.LastMessageAt)
 		require.False(t, c.CRMDueAt.IsZero())
-		require.EqualValues(t, 1, c.Weight)
+		require.Equal(t, 1, c.Weight)
 	})
 }
 
