@@ -101,7 +101,7 @@ func TestS1_15_TheTimeOfClosingIsConfigurable(t *testing.T) {
 		p.staff("Ann")
 		chat := p.silent("Carl", "Ann")
 		p.advance(10 * time.Minute)
-		p.stays("60 minutes are not over", p.isOpen(chat))
+		p.stays("S1.15 60 minutes are not over", p.isOpen(chat))
 		var c gen.Configuration
 		p.patch("/configuration", body{"close_chats_minutes": 2}, &c)
 		require.Equal(t, 5, *c.CloseChatsMinutes, "S0.43")

@@ -75,6 +75,7 @@ func TestS0_6_TheTokenRequest(t *testing.T) {
 
 		now := p.advance(0)
 		grant := p.requestKey("ann@honey.example")
+		require.NotEmpty(t, grant.SecretKey, "S0.6 without any key of one's own")
 		require.InDelta(t, 14*24*3600, grant.ExpiresAt.Sub(now).Seconds(), 10, "S0.9")
 		require.Equal(t, vendor, grant.RenewalContact, "S0.10")
 		p.refused(anyone, "POST", "/token-requests", full(), http.StatusConflict)
@@ -276,6 +277,7 @@ func TestS0_56_TheConfigurationIsAnAdministrators(t *testing.T) {
 		p.wizard(5, 3)
 		p.staff("Ann")
 		chatAdmin := p.session(body{"role": "chat_administrator"})
+		require.NotEqual(t, p.as("Ann").Token, chatAdmin.Token, "S0.56, M.7 neither of the two may")
 		for _, as := range []client.Client{p.as("Ann"), chatAdmin} {
 			for path, in := range map[string]any{"/wizard/credentials": body{"crm_url": p.crm.URL()}, "/wizard/waiting-periods": body{}} {
 				p.refused(as, "PUT", path, in, http.StatusForbidden)
