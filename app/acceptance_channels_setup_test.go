@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -48,6 +49,13 @@ func (p *place) team(name string, rule gen.RoutingRule, agents ...string) (q gen
 	}
 	p.post("/queues", body{"name": name, "routing_rule": rule, "agent_ids": ids}, &q)
 	return q
+}
+
+// soon ends what waits for a double before the whole test run ends it.
+func (p *place) soon() context.Context {
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	p.t.Cleanup(cancel)
+	return ctx
 }
 
 // channelNow reads a channel.
@@ -181,6 +189,15 @@ func acceptTimeout(t *testing.T, names []string, prove func(t *testing.T, p *pla
 		p.patch("/settings", body{"operator_accept_chat_timeout": nil}, nil)
 		prove(t, p)
 	})
+}
+
+// staysUntil is stays for what ends at a time that a slow machine may reach meanwhile: the moved clock goes on by itself.
+func (p *place) staysUntil(end time.Time, what string, holds func() bool) {
+	p.t.Helper()
+	p.ticks()
+	if !holds() {
+		require.False(p.t, p.advance(0).Before(end), what)
+	}
 }
 
 // agentNow reads an agent.

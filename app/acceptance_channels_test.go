@@ -320,7 +320,7 @@ func TestS2_26_AnInterruptedConnection(t *testing.T) {
 		var ch gen.Channel
 		p.post("/channels/"+p.channel.String()+"/connect", nil, &ch)
 		require.True(t, ch.Health.Sending.Ok && ch.Health.Receiving.Ok, "S2.26 healed")
-		inbox, err := p.messenger.Customer(customtest.Profile{ID: "Ann"}).WaitFor(t.Context(), 1)
+		inbox, err := p.messenger.Customer(customtest.Profile{ID: "Ann"}).WaitFor(p.soon(), 1)
 		require.NoError(t, err)
 		require.Equal(t, "waits", inbox[0].Text, "b40 what was accepted before is sent")
 	})

@@ -78,6 +78,9 @@ func CreateStore(ctx context.Context, c Config) (*store.Store, error) {
 	return openStore(ctx, c, ring)
 }
 
+// RotateKeyset does the next of the two steps that change the encryption key: see keyring.Rotate.
+func RotateKeyset(c Config) (inUse bool, err error) { return keyring.RotateFile(c.keysetFile()) }
+
 func openStore(ctx context.Context, c Config, ring *keyring.Ring) (*store.Store, error) {
 	return store.Open(ctx, store.Options{URL: c.databaseURL(), MaxConns: c.Connections, Sealer: ring})
 }

@@ -4,6 +4,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -17,6 +18,7 @@ type Config struct {
 	RedisURL       string        `name:"redis-url" env:"REDIS_URL" help:"redis://… Empty: an in-process Redis."`
 	DataDir        string        `name:"data-dir" env:"DATA_DIR" default:"waggle-data" help:"Folder of the SQLite file and of a generated keyset." type:"path"`
 	Listener       net.Listener  `kong:"-"` // what the API listens on instead of Listen
+	LogTo          io.Writer     `kong:"-"` // where the log goes instead of stderr
 	Listen         string        `name:"listen" env:"LISTEN" default:":8080" help:"Address the API listens on."`
 	Operations     string        `name:"operations-listen" env:"OPERATIONS_LISTEN" help:"Address where a worker process serves /healthz, /readyz and /metrics. Empty: nowhere."`
 	PublicURL      string        `name:"public-url" env:"PUBLIC_URL" help:"Our own public https:// address. Messengers call it; without it only channels that poll can be connected."`
@@ -91,9 +93,12 @@ func (c Config) Logger() *slog.Logger {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		level = slog.LevelInfo
 	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(os.Stderr, o))
+	o, to := &slog.HandlerOptions{Level: level}, c.LogTo
+	if to == nil {
+		to = os.Stderr
 	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, o))
+	if c.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(to, o))
+	}
+	return slog.New(slog.NewJSONHandler(to, o))
 }

@@ -221,7 +221,7 @@ func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, err *channel
 	case o.State == chat.PartSent && (!ch.SendingOK || !ch.SendRetryAt.IsZero()):
 		news, storeErr = !ch.SendingOK, j.Store.SendingWorks(ctx, ch.ID)
 	case o.Broken:
-		if news, storeErr = j.Store.SendingBroken(ctx, ch.ID, o.Reason); news {
+		if news, storeErr = j.Store.SendingBroken(ctx, &ch, o.Reason); news {
 			j.Hints.Publish(Event{Type: "alert", Environment: ch.EnvironmentID, ID: ch.ID, Detail: fmt.Sprintf("channel %q cannot send: %s", ch.Name, o.Reason)})
 		}
 	case o.State == chat.PartPlanned && err.WholeChannel:

@@ -104,6 +104,19 @@ func TestConnectHealsAndWakes_S2_26(t *testing.T) {
 		since := healed.SendingSince
 		require.NoError(t, sc.ConnectChannel(ctx, healed, store.ChannelConnection{AccountID: ch.AccountID, Fields: ch.Fields, Receive: ch.Receive}))
 		require.Equal(t, since, readChannel(sc, id).SendingSince, "since when it is so")
+
+		news, err := sc.SendingBroken(ctx, ch, "dead token")
+		require.NoError(t, err)
+		require.False(t, news, "S3.48 a send with the former token ends late: it says nothing about the new one")
+		shown, err := sc.ReceivingHealth(ctx, ch, false, "dead token")
+		require.NoError(t, err)
+		require.False(t, shown, "S3.48 nor does a poll")
+		latest := readChannel(sc, id)
+		require.True(t, latest.SendingOK && latest.ReceivingOK)
+		news, err = sc.SendingBroken(ctx, latest, "dead token")
+		require.NoError(t, err)
+		require.True(t, news)
+		require.False(t, readChannel(sc, id).SendingOK)
 	})
 }
 

@@ -249,24 +249,27 @@ func (s *Store) lockWaiting(ctx context.Context, tx bun.Tx, channel uuid.UUID) e
 	return s.d.lockInOrder(ctx, tx, tx.NewSelect().Table("chats").Where("channel_id = ?", channel).Where("out_due_at IS NOT NULL"))
 }
 
-// SendingBroken notes that a channel cannot send until the administrator acts: its lanes wait for it. changed reports whether
-// that is news.
-func (s *Store) SendingBroken(ctx context.Context, channel uuid.UUID, why string) (isNews bool, err error) {
+// SendingBroken notes that a channel cannot send until the administrator acts: its lanes wait for it. isNews reports whether
+// that is news. What became of a send over a connection the channel no longer has says nothing about the new one.
+func (s *Store) SendingBroken(ctx context.Context, ch *Channel, why string) (isNews bool, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if isNews, err = s.sendingHealth(ctx, tx, channel, false, why); err != nil {
+		isNews = false
+		same, err := changed(tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = NULL").
+			Where("id = ?", ch.ID).Where("version = ?", ch.Version).Exec(ctx))
+		if err != nil || !same {
 			return err
 		}
-		_, err := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = NULL").Where("id = ?", channel).Exec(ctx)
-		if err == nil {
-			err = s.lockWaiting(ctx, tx, channel)
+		if isNews, err = s.sendingHealth(ctx, tx, ch.ID, false, why); err != nil {
+			return err
 		}
-		if err == nil {
-			_, err = tx.NewUpdate().Table("chats").Set("out_due_at = ?", waitsForChannel).Where("channel_id = ?", channel).Where("out_due_at IS NOT NULL").Exec(ctx)
+		if err := s.lockWaiting(ctx, tx, ch.ID); err != nil {
+			return err
 		}
+		_, err = tx.NewUpdate().Table("chats").Set("out_due_at = ?", waitsForChannel).Where("channel_id = ?", ch.ID).Where("out_due_at IS NOT NULL").Exec(ctx)
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("note that channel %s cannot send: %w", channel, err)
+		return false, fmt.Errorf("note that channel %s cannot send: %w", ch.ID, err)
 	}
 	return isNews, nil
 }
