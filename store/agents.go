@@ -84,11 +84,11 @@ func (s *Store) agentCards(ctx context.Context, environment uuid.UUID, agents []
 		Chats   int
 	}
 	err := errors.Join(
-		s.read.NewSelect().Model(&channels).Where("agent_id IN (?)", bun.List(ids)).Order("channel_id").Scan(ctx),
-		s.read.NewSelect().Model(&queues).Where("agent_id IN (?)", bun.List(ids)).Order("queue_id").Scan(ctx),
+		s.read.NewSelect().Model(&channels).Where("environment_id = ?", environment).Where("agent_id IN (?)", bun.List(ids)).Order("channel_id").Scan(ctx),
+		s.read.NewSelect().Model(&queues).Where("environment_id = ?", environment).Where("agent_id IN (?)", bun.List(ids)).Order("queue_id").Scan(ctx),
 		s.read.NewSelect().Model(&groups).Where("environment_id = ?", environment).Scan(ctx),
 		s.read.NewSelect().Table("chats").ColumnExpr("agent_id, CAST(sum(weight) AS int) AS load, CAST(count(*) AS int) AS chats").
-			Where("agent_id IN (?)", bun.List(ids)).Where("closed_at IS NULL").Where("NOT on_hold").Group("agent_id").Scan(ctx, &loads),
+			Where("environment_id = ?", environment).Where("agent_id IN (?)", bun.List(ids)).Where("closed_at IS NULL").Where("NOT on_hold").Group("agent_id").Scan(ctx, &loads),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("read agents' cards: %w", err)
@@ -212,13 +212,14 @@ func (s *Store) DeleteAgent(ctx context.Context, environment, id uuid.UUID) (ret
 		if !found {
 			return ErrNotFound
 		}
-		if _, err := tx.NewDelete().Model((*QueueAgent)(nil)).Where("agent_id = ?", id).Exec(ctx); err != nil {
+		if _, err := tx.NewDelete().Model((*QueueAgent)(nil)).Where("environment_id = ?", environment).Where("agent_id = ?", id).Exec(ctx); err != nil {
 			return err
 		}
-		if _, err := tx.NewDelete().Model((*AgentChannel)(nil)).Where("agent_id = ?", id).Exec(ctx); err != nil {
+		if _, err := tx.NewDelete().Model((*AgentChannel)(nil)).Where("environment_id = ?", environment).Where("agent_id = ?", id).Exec(ctx); err != nil {
 			return err
 		}
-		_, err = tx.NewUpdate().Model((*Session)(nil)).Set("revoked_at = ?", At(now)).Where("agent_id = ?", id).Where("revoked_at IS NULL").Exec(ctx)
+		_, err = tx.NewUpdate().Model((*Session)(nil)).Set("revoked_at = ?", At(now)).
+			Where("environment_id = ?", environment).Where("agent_id = ?", id).Where("revoked_at IS NULL").Exec(ctx)
 		if err != nil {
 			return err
 		}
@@ -242,7 +243,7 @@ func (s *Store) setAgentChannels(ctx context.Context, tx bun.Tx, environment, ag
 			return fmt.Errorf("a channel of channel_ids: %w", ErrNotFound)
 		}
 	}
-	if _, err := tx.NewDelete().Model((*AgentChannel)(nil)).Where("agent_id = ?", agent).Exec(ctx); err != nil {
+	if _, err := tx.NewDelete().Model((*AgentChannel)(nil)).Where("environment_id = ?", environment).Where("agent_id = ?", agent).Exec(ctx); err != nil {
 		return err
 	}
 	if len(channels) == 0 {

@@ -57,7 +57,8 @@ func (s *Store) ChangeChannel(ctx context.Context, environment, id uuid.UUID, c 
 		}
 		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("queue_id = ?", *c.Queue).Set("look_at = 0").
 			Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now()).
-			Where("channel_id = ?", id).Where("closed_at IS NULL").Where("agent_id IS NULL").Where("queue_id IS NULL").Exec(ctx)
+			Where("environment_id = ?", environment).Where("channel_id = ?", id).Where("closed_at IS NULL").
+			Where("agent_id IS NULL").Where("queue_id IS NULL").Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("give the waiting chats of channel %s to its queue: %w", id, err)
 		}
@@ -92,7 +93,8 @@ func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnec
 		if err := s.lockWaiting(ctx, tx, ch.ID); err != nil {
 			return err
 		}
-		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("out_due_at = ?", s.d.now()).Where("channel_id = ?", ch.ID).Where("out_due_at IS NOT NULL").Exec(ctx)
+		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("out_due_at = ?", s.d.now()).
+			Where("environment_id = ?", ch.EnvironmentID).Where("channel_id = ?", ch.ID).Where("out_due_at IS NOT NULL").Exec(ctx)
 		return err
 	})
 	return s.connectionError(ctx, "connect", ch, c, err)
@@ -154,8 +156,8 @@ func (s *Store) DisconnectChannel(ctx context.Context, environment, id uuid.UUID
 }
 
 // ChannelHasChats reports whether a channel has a chat, so that it cannot be deleted (b37).
-func (s *Store) ChannelHasChats(ctx context.Context, id uuid.UUID) (bool, error) {
-	used, err := s.read.NewSelect().Model((*Chat)(nil)).Where("channel_id = ?", id).Exists(ctx)
+func (s *Store) ChannelHasChats(ctx context.Context, environment, id uuid.UUID) (bool, error) {
+	used, err := s.read.NewSelect().Model((*Chat)(nil)).Where("environment_id = ?", environment).Where("channel_id = ?", id).Exists(ctx)
 	if err != nil {
 		return false, fmt.Errorf("look for chats of channel %s: %w", id, err)
 	}

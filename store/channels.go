@@ -211,17 +211,17 @@ func (s *Store) deleteChannel(ctx context.Context, tx bun.Tx, environment, id uu
 	if err != nil {
 		return one(err, "channel "+id.String())
 	}
-	used, err := tx.NewSelect().Model((*Chat)(nil)).Where("channel_id = ?", id).Exists(ctx)
+	used, err := tx.NewSelect().Model((*Chat)(nil)).Where("environment_id = ?", environment).Where("channel_id = ?", id).Exists(ctx)
 	if err != nil {
 		return fmt.Errorf("delete channel %s: %w", id, err)
 	}
 	if used {
 		return ErrHasChats
 	}
-	if _, err := tx.NewDelete().Model((*Failure)(nil)).Where("channel_id = ?", id).Exec(ctx); err != nil {
+	if _, err := tx.NewDelete().Model((*Failure)(nil)).Where("environment_id = ?", environment).Where("channel_id = ?", id).Exec(ctx); err != nil {
 		return fmt.Errorf("delete channel %s: %w", id, err)
 	}
-	if _, err := tx.NewDelete().Model(ch).WherePK().Exec(ctx); err != nil {
+	if _, err := tx.NewDelete().Model(ch).WherePK().Where("environment_id = ?", environment).Exec(ctx); err != nil {
 		return fmt.Errorf("delete channel %s: %w", id, err)
 	}
 	return nil

@@ -73,12 +73,12 @@ func (s *Store) closeStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 	if err != nil {
 		return Chat{}, err
 	}
-	return after, s.forgetTries(ctx, tx, c.ID)
+	return after, s.forgetTries(ctx, tx, c)
 }
 
-func (s *Store) forgetTries(ctx context.Context, tx bun.Tx, chatID uuid.UUID) error {
-	if _, err := tx.NewDelete().Table("chat_tries").Where("chat_id = ?", chatID).Exec(ctx); err != nil {
-		return fmt.Errorf("forget who tried chat %s: %w", chatID, err)
+func (s *Store) forgetTries(ctx context.Context, tx bun.Tx, c Chat) error {
+	if _, err := tx.NewDelete().Table("chat_tries").Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Exec(ctx); err != nil {
+		return fmt.Errorf("forget who tried chat %s: %w", c.ID, err)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func (s *Store) ReopenChat(ctx context.Context, environment, id, by uuid.UUID) (
 		if err := found.Scan(ctx, &identity); err != nil {
 			return one(err, "chat "+id.String())
 		}
-		lock := tx.NewSelect().Model((*Identity)(nil)).Column("id").Where("i.id = ?", identity)
+		lock := tx.NewSelect().Model((*Identity)(nil)).Column("id").Where("i.environment_id = ?", environment).Where("i.id = ?", identity)
 		if err := s.d.forUpdate(lock).Scan(ctx, &identity); err != nil {
 			return one(err, "identity of chat "+id.String())
 		}
@@ -124,7 +124,7 @@ func (s *Store) reopenable(ctx context.Context, tx bun.Tx, c Chat) error {
 	if c.ClosedAt.IsZero() {
 		return refused("the chat is open")
 	}
-	other, err := tx.NewSelect().Model((*Chat)(nil)).Where("c.identity_id = ?", c.IdentityID).Where("c.closed_at IS NULL").Exists(ctx)
+	other, err := tx.NewSelect().Model((*Chat)(nil)).Where("c.environment_id = ?", c.EnvironmentID).Where("c.identity_id = ?", c.IdentityID).Where("c.closed_at IS NULL").Exists(ctx)
 	if err != nil {
 		return fmt.Errorf("reopen chat %s: %w", c.ID, err)
 	}

@@ -166,7 +166,8 @@ func (s *Store) changeFailure(ctx context.Context, environment, id uuid.UUID, ch
 		if err := change(ctx, tx, &f, now); err != nil {
 			return err
 		}
-		ok, err := changed(tx.NewUpdate().Model(&f).Column("status", "discarded_by", "discarded_at").WherePK().Where("status = ?", before).Exec(ctx))
+		ok, err := changed(tx.NewUpdate().Model(&f).Column("status", "discarded_by", "discarded_at").WherePK().
+			Where("environment_id = ?", environment).Where("status = ?", before).Exec(ctx))
 		if err == nil && !ok {
 			err = fmt.Errorf("the failure has just been changed by someone else: %w", ErrConflict)
 		}
@@ -226,24 +227,25 @@ func (s *Store) sendAgain(ctx context.Context, tx bun.Tx, f *Failure, message uu
 		return one(err, "chat "+f.ChatID.String())
 	}
 	e := new(Entry)
-	if err := tx.NewSelect().Model(e).Where("chat_id = ?", c.ID).Where("id = ?", message).Scan(ctx); err != nil {
+	if err := tx.NewSelect().Model(e).Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Where("id = ?", message).Scan(ctx); err != nil {
 		return one(err, "message "+message.String())
 	}
 	if e.State != chat.MessageFailed && e.State != chat.MessageUnknown {
 		return fmt.Errorf("the message is %s: %w", e.State, ErrConflict)
 	}
 	_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartPlanned).Set("error = ''").
-		Where("message_id = ?", message).Where("state <> ?", chat.PartSent).Exec(ctx)
+		Where("environment_id = ?", c.EnvironmentID).Where("message_id = ?", message).Where("state <> ?", chat.PartSent).Exec(ctx)
 	if err == nil {
-		_, err = tx.NewUpdate().Model(e).Set("state = ?", chat.MessageAccepted).Set("error = ''").WherePK().Exec(ctx)
+		_, err = tx.NewUpdate().Model(e).Set("state = ?", chat.MessageAccepted).Set("error = ''").WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx)
 	}
 	var later bool
 	if err == nil {
-		later, err = tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("seq > ?", e.Seq).Where("direction = ?", chat.In).Exists(ctx)
+		later, err = tx.NewSelect().Model((*Entry)(nil)).Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).
+			Where("seq > ?", e.Seq).Where("direction = ?", chat.In).Exists(ctx)
 	}
 	if err == nil {
 		q := tx.NewUpdate().Model(c).Set("out_seq = CASE WHEN out_seq < ?0 THEN out_seq ELSE ?0 END", e.Seq-1).
-			Set("out_version = out_version + 1").Set("out_due_at = ?", s.d.now()).WherePK()
+			Set("out_version = out_version + 1").Set("out_due_at = ?", s.d.now()).WherePK().Where("environment_id = ?", c.EnvironmentID)
 		if !later && !c.UnansweredSince.IsZero() {
 			q = q.Set("answered_from = unanswered_since").Set("unanswered_since = NULL").Set("agent_due_since = NULL").
 				Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now())

@@ -150,7 +150,7 @@ func (s *Store) CancelJob(ctx context.Context, environment, id uuid.UUID) (Job, 
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewUpdate().Model(&job).WherePK().
+		_, err = tx.NewUpdate().Model(&job).WherePK().Where("environment_id = ?", environment).
 			Set("state = ?", JobCanceled).Set("finished_at = ?", At(now)).Set("until_at = NULL").
 			Returning("*").Exec(ctx)
 		return err

@@ -64,9 +64,10 @@ func externalIDOf(ctx context.Context, tx bun.Tx, message uuid.UUID) (string, er
 		return "", nil
 	}
 	var ids []string
-	q := tx.NewSelect().Table("timeline").Column("external_id").Where("id = ?", message).Where("external_id IS NOT NULL").
-		UnionAll(tx.NewSelect().Table("parts").Column("external_id").Where("message_id = ?", message).Where("n = 0").Where("external_id IS NOT NULL"))
-	if err := q.Scan(ctx, &ids); err != nil {
+	theirs := tx.NewSelect().Table("timeline").Column("external_id").Where("id = ?", message).Where("external_id IS NOT NULL")
+	ours := tx.NewSelect().Table("parts").Column("external_id").Where("message_id = ?", message).Where("n = 0").Where("external_id IS NOT NULL")
+	// Bun's own UnionAll puts its parts in parentheses, which SQLite does not take.
+	if err := tx.NewSelect().TableExpr("(? UNION ALL ?) AS found", theirs, ours).Column("external_id").Scan(ctx, &ids); err != nil {
 		return "", fmt.Errorf("read the messenger's id of message %s: %w", message, err)
 	}
 	if len(ids) == 0 {

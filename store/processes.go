@@ -81,6 +81,11 @@ func runningCounts(ctx context.Context, db bun.IDB, environment uuid.UUID) (map[
 // cancelRunning cancels every running instance of a process and returns them. An action in mid-run holds its instance's row:
 // this waits for it, and the next one finds the instance cancelled.
 func (s *Store) cancelRunning(ctx context.Context, tx bun.Tx, environment uuid.UUID, name chat.ProcessName) ([]Process, error) {
+	running := tx.NewSelect().Model((*Process)(nil)).Where("environment_id = ?", environment).Where("name = ?", name).Where("state = ?", ProcessRunning)
+	if err := s.d.lockInOrder(ctx, tx, running); err != nil {
+		return nil, fmt.Errorf("cancel %s: %w", name, err)
+	}
+	// Read after the wait: no action carries a later time than its instance's end.
 	now, err := s.now(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -111,7 +116,7 @@ func (s *Store) CancelProcess(ctx context.Context, environment, id uuid.UUID) (p
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewUpdate().Model(&p).WherePK().
+		_, err = tx.NewUpdate().Model(&p).WherePK().Where("environment_id = ?", environment).
 			Set("state = ?", ProcessCanceled).Set("canceled_at = ?", At(at)).Set("next_run_at = NULL").
 			Returning("*").Exec(ctx)
 		now = true

@@ -94,7 +94,7 @@ func (s *Store) setQueueAgents(ctx context.Context, tx bun.Tx, environment, queu
 	if err := s.agentsExist(ctx, tx, environment, agents); err != nil {
 		return err
 	}
-	if _, err := tx.NewDelete().Model((*QueueAgent)(nil)).Where("queue_id = ?", queue).Exec(ctx); err != nil {
+	if _, err := tx.NewDelete().Model((*QueueAgent)(nil)).Where("environment_id = ?", environment).Where("queue_id = ?", queue).Exec(ctx); err != nil {
 		return fmt.Errorf("set the agents of queue %s: %w", queue, err)
 	}
 	if len(agents) == 0 {
@@ -126,23 +126,23 @@ func (s *Store) DeleteQueue(ctx context.Context, environment, id uuid.UUID) erro
 		if !found {
 			return fmt.Errorf("queue %s: %w", id, ErrNotFound)
 		}
-		if err := s.queueUnused(ctx, tx, id); err != nil {
+		if err := s.queueUnused(ctx, tx, environment, id); err != nil {
 			return err
 		}
-		_, err = tx.NewDelete().Model((*QueueAgent)(nil)).Where("queue_id = ?", id).Exec(ctx)
+		_, err = tx.NewDelete().Model((*QueueAgent)(nil)).Where("environment_id = ?", environment).Where("queue_id = ?", id).Exec(ctx)
 		return err
 	})
 }
 
-func (s *Store) queueUnused(ctx context.Context, tx bun.Tx, id uuid.UUID) error {
-	channels, err := tx.NewSelect().Model((*Channel)(nil)).Where("queue_id = ?", id).Exists(ctx)
+func (s *Store) queueUnused(ctx context.Context, tx bun.Tx, environment, id uuid.UUID) error {
+	channels, err := tx.NewSelect().Model((*Channel)(nil)).Where("environment_id = ?", environment).Where("queue_id = ?", id).Exists(ctx)
 	if err != nil {
 		return fmt.Errorf("delete queue %s: %w", id, err)
 	}
 	if channels {
 		return fmt.Errorf("a channel uses this queue; give it another one first: %w", ErrConflict)
 	}
-	open, err := tx.NewSelect().Model((*Chat)(nil)).Where("queue_id = ?", id).Where("closed_at IS NULL").Exists(ctx)
+	open, err := tx.NewSelect().Model((*Chat)(nil)).Where("environment_id = ?", environment).Where("queue_id = ?", id).Where("closed_at IS NULL").Exists(ctx)
 	if err != nil {
 		return fmt.Errorf("delete queue %s: %w", id, err)
 	}

@@ -81,7 +81,7 @@ func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 	if err != nil {
 		return Chat{}, err
 	}
-	return after, s.forgetTries(ctx, tx, c.ID)
+	return after, s.forgetTries(ctx, tx, c)
 }
 
 // answered sets what every accepted message to the client changes: the client counts as answered until that fails, and the
@@ -99,7 +99,7 @@ func (s *Store) sendable(ctx context.Context, tx bun.Tx, c Chat) error {
 		return err
 	}
 	var ch Channel
-	if err := tx.NewSelect().Model(&ch).Column("name", "state").Where("ch.id = ?", c.ChannelID).Scan(ctx); err != nil {
+	if err := tx.NewSelect().Model(&ch).Column("name", "state").Where("ch.environment_id = ?", c.EnvironmentID).Where("ch.id = ?", c.ChannelID).Scan(ctx); err != nil {
 		return one(err, "channel "+c.ChannelID.String())
 	}
 	if ch.State != chat.ChannelActive {
@@ -112,7 +112,8 @@ func (s *Store) quotable(ctx context.Context, tx bun.Tx, c Chat, message uuid.UU
 	if message == uuid.Nil {
 		return nil
 	}
-	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.id = ?", message).Where("t.chat_id = ?", c.ID).Where("t.kind = ?", chat.EntryMessage).Exists(ctx)
+	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.environment_id = ?", c.EnvironmentID).Where("t.id = ?", message).
+		Where("t.chat_id = ?", c.ID).Where("t.kind = ?", chat.EntryMessage).Exists(ctx)
 	if err != nil {
 		return fmt.Errorf("read message %s: %w", message, err)
 	}
@@ -130,12 +131,13 @@ func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uui
 			return c, err
 		}
 		var m Entry
-		err := tx.NewSelect().Model(&m).Where("t.id = ?", message).Where("t.chat_id = ?", c.ID).Where("t.kind = ?", chat.EntryMessage).Scan(ctx)
+		err := tx.NewSelect().Model(&m).Where("t.environment_id = ?", c.EnvironmentID).Where("t.id = ?", message).
+			Where("t.chat_id = ?", c.ID).Where("t.kind = ?", chat.EntryMessage).Scan(ctx)
 		if err != nil {
 			return c, one(err, "message "+message.String())
 		}
 		again, err := changed(tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", chat.MessageAccepted).Set("error = ''").
-			Where("t.id = ?", message).Where("t.state IN (?)", bun.List([]chat.MessageState{chat.MessageFailed, chat.MessageUnknown})).Exec(ctx))
+			Where("t.environment_id = ?", c.EnvironmentID).Where("t.id = ?", message).Where("t.state IN (?)", bun.List([]chat.MessageState{chat.MessageFailed, chat.MessageUnknown})).Exec(ctx))
 		if err != nil {
 			return c, fmt.Errorf("resend message %s: %w", message, err)
 		}
@@ -143,7 +145,7 @@ func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uui
 			return c, refused("only a message that failed or whose outcome is unknown can be sent again; this one is " + string(m.State))
 		}
 		_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartPlanned).Set("error = ''").
-			Where("pt.message_id = ?", message).Where("pt.state IN (?)", bun.List([]chat.PartState{chat.PartFailed, chat.PartUnknown})).Exec(ctx)
+			Where("pt.environment_id = ?", c.EnvironmentID).Where("pt.message_id = ?", message).Where("pt.state IN (?)", bun.List([]chat.PartState{chat.PartFailed, chat.PartUnknown})).Exec(ctx)
 		if err != nil {
 			return c, fmt.Errorf("resend message %s: %w", message, err)
 		}
@@ -154,6 +156,6 @@ func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uui
 		if err != nil {
 			return c, err
 		}
-		return after, s.forgetTries(ctx, tx, c.ID)
+		return after, s.forgetTries(ctx, tx, c)
 	})
 }

@@ -46,7 +46,7 @@ func (s *Store) startedChat(ctx context.Context, tx bun.Tx, environment uuid.UUI
 	if err := s.d.forUpdate(lock).Scan(ctx); err != nil {
 		return Chat{}, one(err, "identity of contact "+n.ContactID.String())
 	}
-	open, err := tx.NewSelect().Model((*Chat)(nil)).Where("c.identity_id = ?", identity.ID).Where("c.closed_at IS NULL").Exists(ctx)
+	open, err := tx.NewSelect().Model((*Chat)(nil)).Where("c.environment_id = ?", environment).Where("c.identity_id = ?", identity.ID).Where("c.closed_at IS NULL").Exists(ctx)
 	if err != nil {
 		return Chat{}, fmt.Errorf("start a chat: %w", err)
 	}
@@ -62,7 +62,7 @@ func (s *Store) startedChat(ctx context.Context, tx bun.Tx, environment uuid.UUI
 		return Chat{}, refused("the secret key has expired; no new chats until it is renewed")
 	}
 	var ch Channel
-	if err := tx.NewSelect().Model(&ch).Where("ch.id = ?", n.ChannelID).Scan(ctx); err != nil {
+	if err := tx.NewSelect().Model(&ch).Where("ch.environment_id = ?", environment).Where("ch.id = ?", n.ChannelID).Scan(ctx); err != nil {
 		return Chat{}, one(err, "channel "+n.ChannelID.String())
 	}
 	number, err := s.d.chatNumber(ctx, tx)

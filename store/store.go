@@ -42,6 +42,8 @@ type Options struct {
 	// MaxConns bounds the connections to PostgreSQL; 0 means 20. SQLite always writes with one.
 	MaxConns int
 	Sealer   Sealer
+	// Watch, if set, is told every statement that was run, with its values: for tests. Receive's own way in is not among them.
+	Watch func(statement string)
 }
 
 // Store is the one way to the database. It is safe for concurrent use.
@@ -69,6 +71,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.sealer = o.Sealer
+	if o.Watch != nil {
+		s.watch(o.Watch)
+	}
 	if err := s.Ping(ctx); err != nil {
 		s.Close()
 		return nil, err

@@ -37,16 +37,26 @@ func Concurrent(t testing.TB) *store.Store {
 	return SQLite(t)
 }
 
+// Watched is Concurrent with watch being told every statement: see store.Options.
+func Watched(t testing.TB, watch func(statement string)) *store.Store {
+	t.Helper()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "waggle.db")
+	if os.Getenv("TEST_DATABASE_URL") != "" {
+		url = PostgresURL(t)
+	}
+	return open(t, store.Options{URL: url, Watch: watch})
+}
+
 // SQLite returns a store on a fresh SQLite file.
 func SQLite(t testing.TB) *store.Store {
 	t.Helper()
-	return open(t, "sqlite:"+filepath.Join(t.TempDir(), "waggle.db"))
+	return open(t, store.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "waggle.db")})
 }
 
 // Postgres returns a store on a fresh schema of TEST_DATABASE_URL, dropped when the test ends.
 func Postgres(t testing.TB) *store.Store {
 	t.Helper()
-	return open(t, PostgresURL(t))
+	return open(t, store.Options{URL: PostgresURL(t)})
 }
 
 // PostgresURL makes a fresh schema in TEST_DATABASE_URL and returns the URL that leads into it.
@@ -69,9 +79,10 @@ func PostgresURL(t testing.TB) string {
 	return u.String()
 }
 
-func open(t testing.TB, url string) *store.Store {
+func open(t testing.TB, o store.Options) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Options{URL: url, MaxConns: 8, Sealer: plain{}})
+	o.MaxConns, o.Sealer = 8, plain{}
+	s, err := store.Open(context.Background(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	_, err = s.Migrate(context.Background())
