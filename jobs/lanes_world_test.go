@@ -278,6 +278,7 @@ type fakeMessenger struct {
 	on         func(ch channels.Channel, p channels.Part) error // nil: every send succeeds
 	idempotent bool
 	hangs      bool
+	heldUp     time.Duration // how long the process stands still, once, before a send
 	polled     func(offset string) (channels.Delivery, string, error)
 }
 
@@ -286,6 +287,10 @@ func newFakeMessenger() *fakeMessenger { return &fakeMessenger{} }
 func (f *fakeMessenger) Describe() channels.Description {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.heldUp > 0 {
+		<-time.After(f.heldUp)
+		f.heldUp = 0
+	}
 	return channels.Description{Kind: "fake", Name: "Fake", Capabilities: channels.Capabilities{TextLimit: 10, Idempotent: f.idempotent}}
 }
 

@@ -18,7 +18,8 @@ func TestAWorkerThatWasHeldUpSendsNothing_M_4(t *testing.T) {
 	eachLane(t, func(w *laneWorld) {
 		id := w.writes(w.channel, "5", "hello")
 		m := w.replies(id, "one")
-		w.jobs.Lease = time.Nanosecond
+		w.jobs.Lease = 3 * time.Second // a send may take a third of it
+		w.messenger.heldUp = 1100 * time.Millisecond
 		w.deliver()
 		require.Empty(w, w.messenger.texts())
 		require.Equal(w, chat.MessageAccepted, w.entry(m).State)

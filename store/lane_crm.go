@@ -61,8 +61,8 @@ func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner stri
 }
 
 func (s *Store) sleepHeld(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
-	_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("crm_due_at = NULL").Where("environment_id = ?", environment).
-		Where("held_reason IS NOT NULL").Where("crm_due_at IS NOT NULL").Exec(ctx)
+	_, err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("crm_due_at = NULL") },
+		"environment_id = ? AND held_reason IS NOT NULL AND crm_due_at IS NOT NULL", environment)
 	return err
 }
 

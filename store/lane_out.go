@@ -299,8 +299,8 @@ func (s *Store) WakeSends(ctx context.Context) (woken int, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		able := tx.NewSelect().Table("channels").Column("id").Where("state = ?", chat.ChannelActive).
 			Where("sending_ok OR sending_why = '' OR send_retry_at IS NOT NULL")
-		r, err := tx.NewUpdate().Table("chats").Set("out_due_at = ?", s.d.now()).
-			Where("out_due_at = ?", waitsForChannel).Where("channel_id IN (?)", able).Exec(ctx)
+		r, err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("out_due_at = ?", s.d.now()) },
+			"out_due_at = ? AND channel_id IN (?)", waitsForChannel, able)
 		if err != nil {
 			return err
 		}

@@ -155,8 +155,8 @@ func (s *Store) queueUnused(ctx context.Context, tx bun.Tx, environment, id uuid
 // lookAnew lets the routing look again at every chat it has put off in this environment. It comes before an agent is
 // touched: chats are locked before agents.
 func (s *Store) lookAnew(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
-	_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("look_at = 0").
-		Where("environment_id = ?", environment).Where("look_at > 0").Where("closed_at IS NULL").Exec(ctx)
+	_, err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("look_at = 0") },
+		"environment_id = ? AND look_at > 0 AND closed_at IS NULL", environment)
 	if err != nil {
 		return fmt.Errorf("look at the waiting chats anew: %w", err)
 	}

@@ -33,8 +33,8 @@ func (s *Store) SaveSettings(ctx context.Context, environment uuid.UUID, change 
 
 // lanesDue makes every lane to the CRM that has something to push due now.
 func (s *Store) lanesDue(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
-	_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("crm_due_at = ?", s.d.now()).
-		Where("environment_id = ?", environment).Where("held_reason IS NULL").Where("crm_due_at IS NOT NULL OR crm_seq < last_seq").Exec(ctx)
+	const has = "environment_id = ? AND held_reason IS NULL AND (crm_due_at IS NOT NULL OR crm_seq < last_seq)"
+	_, err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("crm_due_at = ?", s.d.now()) }, has, environment)
 	if err != nil {
 		return fmt.Errorf("make the lanes to the CRM due: %w", err)
 	}

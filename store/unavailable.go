@@ -7,10 +7,13 @@ import (
 	"errors"
 	"io"
 	"net"
+
+	sqlitedriver "modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
 )
 
-// Unavailable reports whether err says that the database could not be reached, broke off or did not answer in time, so that
-// the same request may succeed a moment later.
+// Unavailable reports whether err says that the database could not be reached, broke off, did not answer in time or has no
+// disk left, so that the same request may succeed a moment later.
 func Unavailable(err error) bool {
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -22,6 +25,14 @@ func Unavailable(err error) bool {
 		if errors.Is(err, broken) {
 			return true
 		}
+	}
+	var embedded *sqlitedriver.Error
+	if errors.As(err, &embedded) {
+		switch embedded.Code() & 0xff { // the rest of an extended code tells details
+		case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_FULL:
+			return true
+		}
+		return false
 	}
 	switch c := sqlState(err); {
 	case len(c) != 5:

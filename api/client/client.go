@@ -89,9 +89,9 @@ func (c Client) Call(ctx context.Context, method, path string, in, out any) erro
 	return nil
 }
 
-// Until asks again and again until ask says true, for at most 30 s.
+// Until asks again and again until ask says true, for at most a minute.
 func Until(ctx context.Context, what string, ask func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()
