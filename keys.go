@@ -23,6 +23,8 @@ type keysCommand struct {
 	Extend  keysExtend  `cmd:"" help:"Make a key valid for some days from now, or without end. Chats held because it expired are released."`
 	Revoke  keysRevoke  `cmd:"" help:"End a key at once."`
 	Release keysRelease `cmd:"" help:"Free a key from its environment, so that it can be used in another one."`
+
+	RotateKeyset keysRotateKeyset `cmd:"" help:"Change the key that encrypts stored secrets, in two runs with a restart of every process after each."`
 }
 
 type keysIssue struct {
@@ -46,6 +48,8 @@ type keysRevoke struct {
 type keysRelease struct {
 	ID uuid.UUID `arg:"" help:"The key's id, from keys list."`
 }
+
+type keysRotateKeyset struct{}
 
 // withStore opens the database for one command and says what to do where its schema is missing.
 func (c *keysCommand) withStore(ctx context.Context, f func(*store.Store) error) error {
@@ -133,6 +137,19 @@ func (k *keysRelease) Run(ctx context.Context, c *commands) error {
 		fmt.Println("released")
 		return nil
 	})
+}
+
+func (k *keysRotateKeyset) Run(c *commands) error {
+	inUse, err := app.RotateKeyset(c.Keys.Config)
+	if err != nil {
+		return err
+	}
+	if inUse {
+		fmt.Println("The new key is in use. Back the keyset up and restart every process; what was encrypted before still opens.")
+	} else {
+		fmt.Println("A new key was added. Back the keyset up, give it to every process, restart them, then run this again to use it.")
+	}
+	return nil
 }
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }

@@ -81,7 +81,7 @@ func must[T any](v T, err error) T {
 func (s *Server) mountAPI(app *fiber.App, spec *openapi3.T) {
 	api := app.Group(base)
 	api.Use(s.cors)
-	api.Post("/token-requests", limitSources(newLimits[netip.Prefix](tokenRequestBurst, tokenRequestEvery, time.Now)))
+	api.Post("/token-requests", s.limitSources(newLimits[netip.Prefix](tokenRequestBurst, tokenRequestEvery, time.Now)))
 	api.Use(s.authenticate, s.limitEnvironment, ownOrigin, onlyWizard, noConfigurationForAgents)
 	api.Get("/events", s.streamEvents)
 	s.mountMedia(api)

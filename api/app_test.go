@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -93,4 +94,56 @@ func TestAnswersAreNotKeptNorSniffed(t *testing.T) {
 	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
 	require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
 	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+}
+
+// Whatever is answered, a browser takes it for nothing else, frames it nowhere and runs nothing in it.
+func TestEveryAnswerIsSafeInABrowser(t *testing.T) {
+	h := newAPI(t)
+	for _, path := range []string{"/", "/docs", "/docs/openapi.json", "/healthz", "/metrics", base + "/wizard", base + "/nothing", "/hooks/custom/x", base + "/token-requests"} {
+		a := h.raw("GET", path, "", nil)
+		policy := a.Header.Get("Content-Security-Policy")
+		require.True(t, strings.HasPrefix(policy, "default-src 'none'; frame-ancestors 'none'"), "%s: %s", path, policy)
+		require.NotContains(t, policy, "unsafe", path)
+		require.NotContains(t, policy, "script-src", path)
+		require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"), path)
+		require.Equal(t, "DENY", a.Header.Get("X-Frame-Options"), path)
+		require.Equal(t, "no-referrer", a.Header.Get("Referrer-Policy"), path)
+		require.Equal(t, "no-store", a.Header.Get("Cache-Control"), path)
+		require.Empty(t, a.Header.Get("Access-Control-Allow-Origin"), path)
+		require.Empty(t, a.Header.Get("Server"), path)
+	}
+	page := string(h.raw("GET", "/docs", "", nil).Body)
+	for _, runs := range []string{"<script", "javascript:", " onclick=", " style=", "<iframe", " src="} {
+		require.NotContains(t, page, runs)
+	}
+}
+
+// What is no reverse proxy of ours cannot choose the address it is known by.
+func TestOnlyOurProxiesNameTheSource(t *testing.T) {
+	for _, tc := range []struct {
+		trusted []string
+		source  string
+		warned  int
+	}{{nil, "0.0.0.0", 1}, {[]string{"192.0.2.1"}, "0.0.0.0", 1}, {[]string{"0.0.0.0"}, "198.51.100.7", 0}} {
+		var log bytes.Buffer
+		h := newAPI(t, func(s *Server) {
+			s.Log, s.Options.TrustedProxies = slog.New(slog.NewJSONHandler(&log, nil)), tc.trusted
+		})
+		for range 2 {
+			h.call("GET", "/chats", "wsk_unknown", nil, "X-Forwarded-For", "198.51.100.7").status(401)
+		}
+		require.Equal(t, tc.warned, strings.Count(log.String(), "TRUSTED_PROXIES"), "the operator is told once")
+		require.Contains(t, log.String(), `"source":"`+tc.source+`"`, tc.trusted)
+	}
+}
+
+func TestSlowClientsAreCutOff(t *testing.T) {
+	h := newAPI(t)
+	for name, app := range map[string]*fiber.App{"api": h.App, "operations": h.Server.Operations()} {
+		c := app.Config()
+		for _, limit := range []time.Duration{c.ReadTimeout, c.WriteTimeout} {
+			require.Positive(t, limit, name)
+			require.LessOrEqual(t, limit, time.Minute, name)
+		}
+	}
 }

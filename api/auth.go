@@ -29,7 +29,7 @@ func (s *Server) authenticate(c *fiber.Ctx) error {
 	if !ok {
 		return unauthorized("no-key", "Send the secret key, the API key or a session token in the header Authorization: Bearer.")
 	}
-	source := sourceOf(c.IP())
+	source := s.source(c)
 	if wait := s.wrongKeys.exhausted(source); wait > 0 {
 		return tooMany("unknown keys from this address", wait)
 	}

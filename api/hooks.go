@@ -41,7 +41,7 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	if !known || err != nil {
 		return notFound("webhook")
 	}
-	at := door{source: sourceOf(c.IP()), channel: id}
+	at := door{source: s.source(c), channel: id}
 	if wait := s.wrongProofs.exhausted(at); wait > 0 {
 		return tooMany("deliveries without the messenger's proof from this address", wait)
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -78,13 +80,27 @@ func plainWord(s string) bool {
 	return true
 }
 
+// plainSegment is a part of a path that is a word or number of ours.
+var plainSegment = regexp.MustCompile(`^([a-z-]{1,24}|v1|[0-9]{1,4}|openapi\.json)?$`)
+
+// plainPath is a path for the log: its words and ids. What else somebody put there may be a key he pasted into the wrong place.
+func plainPath(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if !plainSegment.MatchString(part) && uuid.Validate(part) != nil {
+			parts[i] = "…"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
 func (s *Server) logRequest(c *fiber.Ctx, began time.Time, err error) {
 	status := c.Response().StatusCode()
 	attrs := []slog.Attr{
 		slog.String("request_id", requestID(c)),
 		slog.String("method", c.Method()),
 		slog.String("route", c.Route().Path),
-		slog.String("path", c.Path()),
+		slog.String("path", plainPath(c.Path())),
 		slog.Int("status", status),
 		slog.Float64("ms", float64(time.Since(began).Microseconds())/1000),
 		slog.Int("bytes_in", len(c.Request().Body())),

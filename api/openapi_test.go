@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -90,6 +91,25 @@ func TestRequestBodiesRefuseUnknownProperties(t *testing.T) {
 		schema := op.RequestBody.Value.Content.Get("application/json").Schema.Value
 		has := schema.AdditionalProperties.Has
 		require.True(t, has != nil && !*has, "%s lets unknown properties pass", name)
+	})
+}
+
+// The database's numbers end at 31 bits: what is larger must be a 422, not a 500.
+func TestNumbersOfRequestsFitTheDatabase(t *testing.T) {
+	var fits func(name string, s *openapi3.Schema)
+	fits = func(name string, s *openapi3.Schema) {
+		if s.Type != nil && s.Type.Is("integer") {
+			require.NotNil(t, s.Max, "%s has no maximum", name)
+			require.LessOrEqual(t, *s.Max, float64(math.MaxInt32), name)
+		}
+		for property, p := range s.Properties {
+			fits(name+"."+property, p.Value)
+		}
+	}
+	eachOperation(contract(t), func(name string, op *openapi3.Operation) {
+		if schema := jsonSchema(op.RequestBody); schema != nil {
+			fits(name, schema)
+		}
 	})
 }
 

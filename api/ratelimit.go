@@ -15,15 +15,15 @@ import (
 // Some at once, and then one each so often. Each process counts for itself.
 const (
 	// Token requests need no key and each makes an environment.
-	tokenRequestBurst = 20
-	tokenRequestEvery = 30 * time.Second
+	tokenRequestBurst = 50
+	tokenRequestEvery = 10 * time.Second
 	// Unknown keys from one source. Ours cannot be guessed; an API key a CRM chose might be.
-	wrongKeyBurst = 100
+	wrongKeyBurst = 1000
 	wrongKeyEvery = time.Second
 	// Wrong proofs from one source at one channel: a messenger's addresses serve all tenants, so that one channel's stale
 	// secret must not keep the others' deliveries out. A confirmation code that people chose might be guessed.
-	wrongProofBurst = 30
-	wrongProofEvery = 5 * time.Second
+	wrongProofBurst = 100
+	wrongProofEvery = time.Second
 
 	maxLimited = 10_000
 )
@@ -69,9 +69,9 @@ func newRate[K comparable](n int) *limits[K] {
 }
 
 // limitSources lets requests pass as long as their source keeps to the limit.
-func limitSources(l *limits[netip.Prefix]) fiber.Handler {
+func (s *Server) limitSources(l *limits[netip.Prefix]) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		if wait := l.take(sourceOf(c.IP())); wait > 0 {
+		if wait := l.take(s.source(c)); wait > 0 {
 			return tooMany("requests from this address", wait)
 		}
 		return c.Next()
@@ -148,6 +148,17 @@ func (l *limits[K]) forgetRested(now time.Time) {
 			delete(l.known, k)
 		}
 	}
+}
+
+// source is where a request comes from. All that comes through a proxy that is not known as ours is one source: the operator is
+// told once, as a few wrong keys would then keep everybody out.
+func (s *Server) source(c *fiber.Ctx) netip.Prefix {
+	if c.Get(fiber.HeaderXForwardedFor) != "" && !c.IsProxyTrusted() {
+		s.strangeProxy.Do(func() {
+			s.log().Warn("X-Forwarded-For comes from an address that is not in TRUSTED_PROXIES; limits count all its requests together", "address", c.Context().RemoteIP().String())
+		})
+	}
+	return sourceOf(c.IP())
 }
 
 // sourceOf groups an address: IPv6 hosts have whole /64 networks to themselves. What is no address is one source.

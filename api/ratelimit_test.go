@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -62,13 +63,26 @@ func TestSourcesAreNetworks(t *testing.T) {
 	require.NotEqual(t, sourceOf("2001:db8::1"), sourceOf("2001:db8:0:1::1"))
 }
 
+// untilLimited tries until the answer is 429: burst times at least, and a few more where the test is slower than the limit
+// fills up again.
+func untilLimited(t *testing.T, burst int, try func() *answer) *answer {
+	t.Helper()
+	for n := range 3 * burst {
+		a := try()
+		if a.Status == http.StatusTooManyRequests {
+			require.GreaterOrEqual(t, n, burst)
+			return a
+		}
+		a.problem(http.StatusUnauthorized)
+	}
+	require.Fail(t, "never limited")
+	return nil
+}
+
 func TestUnknownKeysAreLimitedPerSource(t *testing.T) {
 	h := newAPI(t)
 	key := h.secretKey()
-	for range wrongKeyBurst {
-		h.call("GET", "/wizard", "wsk_guess", nil).problem(401)
-	}
-	a := h.call("GET", "/wizard", "wsk_guess", nil)
+	a := untilLimited(t, wrongKeyBurst, func() *answer { return h.call("GET", "/wizard", "wsk_guess", nil) })
 	require.Equal(t, "urn:waggle:problem:too-many-requests", a.problem(429).Type)
 	require.Equal(t, "1", a.Header.Get("Retry-After"))
 	h.call("GET", "/wizard", key, nil).problem(429)
@@ -93,13 +107,11 @@ func TestWrongProofsAreLimitedPerSourceAndChannel(t *testing.T) {
 	hook := func(kind string, id uuid.UUID, code string) *answer {
 		return m.raw("POST", "/hooks/"+kind+"/"+id.String(), "", `{`, "X-Confirmation-Code", code)
 	}
-	for range wrongProofBurst {
-		hook("custom", guessed.ID, "a guess").problem(401)
-	}
+	untilLimited(t, wrongProofBurst, func() *answer { return hook("custom", guessed.ID, "a guess") })
 	for _, code := range []string{"a guess", url.PathEscape(confirmationCode)} {
 		a := hook("custom", guessed.ID, code)
 		a.problem(429)
-		require.Equal(t, "5", a.Header.Get("Retry-After"))
+		require.Equal(t, "1", a.Header.Get("Retry-After"))
 	}
 	hook("telegram", other.ID, "").problem(401)
 }

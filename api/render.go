@@ -81,6 +81,10 @@ func fiberProblem(f *fiber.Error) *problem {
 
 // explain is an error with its cause, for the log.
 func explain(err error) string {
+	var f *fiber.Error
+	if errors.As(err, &f) && f.Code == http.StatusNotFound {
+		return http.StatusText(f.Code) // Fiber repeats the path, with whatever is in it
+	}
 	text := err.Error()
 	if cause := errors.Unwrap(err); cause != nil && !strings.Contains(text, cause.Error()) {
 		text += " (" + cause.Error() + ")"

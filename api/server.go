@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,8 @@ type Server struct {
 	calls       *limits[uuid.UUID] // of an environment; nil: any number
 	wrongKeys   *limits[netip.Prefix]
 	wrongProofs *limits[door]
+
+	strangeProxy sync.Once
 }
 
 var _ gen.StrictServerInterface = (*Server)(nil)

@@ -1,54 +1,159 @@
 package api
 
 import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"waggle/api/gen"
-	"waggle/chat"
 )
 
-// Whatever exists in one environment is 404 to every other one, whichever operation names it.
-func TestS0_35_ForeignIDsAreNotFound(t *testing.T) {
-	h := newAPI(t)
-	key, foreign := h.secretKey(), h.secretKey()
-	h.call("PATCH", "/settings", key, map[string]any{"chats_enabled": true}).status(200)
-	caller := h.session(key, chat.Administrator, h.agent(h.environment(key), "user-1"))
-	agent := h.agent(h.environment(foreign), "user-1")
-	var queue gen.Queue
-	h.call("POST", "/queues", foreign, map[string]any{"name": "Sales", "routing_rule": "to_all_agents"}).status(201).into(&queue)
-	var group gen.AgentGroup
-	h.call("POST", "/agent-groups", foreign, map[string]any{"name": "First line"}).status(201).into(&group)
-	theirs := map[string]uuid.UUID{"/agents/": agent, "/queues/": queue.ID, "/agent-groups/": group.ID}
-
-	for prefix, id := range theirs {
-		h.call("GET", prefix+id.String(), foreign, nil).status(200)
-	}
-	spec, err := gen.GetSpec()
-	require.NoError(t, err)
-	eachOperation(spec, func(name string, op *openapi3.Operation) {
-		method, path, _ := strings.Cut(name, " ")
-		if op.Tags[0] == "raw" || op.Tags[0] == "hooks" || !strings.Contains(path, "{id}") {
+// Whatever exists in one environment is 404 to every other one, whichever operation names it and whoever calls.
+func TestS0_35_ForeignIDsInPathsAreNotFound(t *testing.T) {
+	w := newTenants(t)
+	before := w.snapshot(w.theirs)
+	w.each(func(method, path string, op *openapi3.Operation) {
+		if !strings.Contains(path, "{id}") {
 			return
 		}
-		id := uuid.New()
-		for prefix, existing := range theirs {
-			if strings.HasPrefix(path, prefix) {
-				id = existing
+		w.call(method, w.theirs.pathOf(path), w.ours.callers["administrator"], w.bodyOf(w.ours, op)).problem(404)
+		own := strings.Replace(path, "{message_id}", w.theirs.ids["media"].String(), 1)
+		if own != path { // their message in our chat
+			w.call(method, w.ours.pathOf(own), w.ours.callers["administrator"], nil).problem(404)
+		}
+		for role, bearer := range w.ours.callers {
+			a := w.keeps(w.call(method, w.theirs.pathOf(path), bearer, w.bodyOf(w.ours, op)))
+			assert.Contains(t, []int{403, 404, 409}, a.Status, "%s %s as %s: %s", method, path, role, a.Body)
+		}
+		if method == http.MethodGet {
+			w.call(method, w.ours.pathOf(path), w.ours.callers["administrator"], nil).status(200)
+		}
+	})
+	require.Equal(t, before, w.snapshot(w.theirs))
+}
+
+// An id in a body must be of the caller's environment: it is not found, or the fault of its field.
+func TestS0_35_ForeignIDsInBodiesAreNotFound(t *testing.T) {
+	w := newTenants(t)
+	before := w.snapshot(w.theirs)
+	var checked []string
+	w.each(func(method, path string, op *openapi3.Operation) {
+		schema := jsonSchema(op.RequestBody)
+		if schema == nil {
+			return
+		}
+		for name, property := range schema.Properties {
+			foreign, ok := w.theirs.idValue(name, property)
+			if !ok {
+				continue
+			}
+			checked = append(checked, op.OperationID+"."+name)
+			body := w.bodyOf(w.ours, op)
+			if op.OperationID == "transferChat" { // takes one only
+				clear(body)
+			}
+			body[name] = foreign
+			bearer := w.ours.Key
+			if op.OperationID == "startChat" { // an agent's
+				bearer = w.ours.callers["agent"]
+			}
+			a := w.keeps(w.call(method, w.ours.pathOf(path), bearer, body))
+			switch {
+			case op.OperationID == "redriveFailures": // a filter
+				a.status(http.StatusAccepted)
+				require.JSONEq(t, `{"count": 0}`, string(a.Body))
+			case a.Status == http.StatusUnprocessableEntity:
+				assert.Contains(t, a.faults(), name, a.what)
+			case op.OperationID == "startChat" && name == "contact_id": // a stranger and nobody are refused alike
+				body[name] = uuid.New()
+				nobody := w.call(method, path, bearer, body).problem(409)
+				require.Equal(t, *nobody.Detail, *a.problem(409).Detail)
+			default:
+				assert.Equal(t, 404, a.Status, "%s %s: %s", a.what, name, a.Body)
 			}
 		}
-		path = strings.NewReplacer("{id}", id.String(), "{message_id}", uuid.NewString()).Replace(path)
-		var body any
-		if schema := jsonSchema(op.RequestBody); schema != nil {
-			body = example(schema, 0)
-		}
-		h.call(method, path, caller, body).problem(404)
 	})
-	for prefix, id := range theirs {
-		h.call("GET", prefix+id.String(), foreign, nil).status(200)
+	require.Subset(t, checked, []string{"createChannel.queue_id", "patchAgent.channel_ids", "transferChat.group_id", "sendMessage.reply_to", "createSession.agent_id"})
+	require.Equal(t, before, w.snapshot(w.theirs))
+}
+
+// A foreign id as a filter finds nothing; a foreign cursor shows nothing of where it came from.
+func TestS0_35_ForeignFiltersAndCursorsShowNothing(t *testing.T) {
+	w := newTenants(t)
+	filters, cursors := 0, 0
+	w.each(func(method, path string, op *openapi3.Operation) {
+		for _, p := range op.Parameters {
+			switch {
+			case p.Value.In != openapi3.ParameterInQuery:
+			case p.Value.Schema.Value.Format == "uuid":
+				filters++
+				a := w.call(method, path+query(p.Value.Name, w.theirs.id(p.Value.Name).String()), w.ours.Key, nil).status(200)
+				require.JSONEq(t, `{"items": [], "next_cursor": null}`, string(a.Body), a.what)
+				a = w.call(method, path+query(p.Value.Name, w.ours.id(p.Value.Name).String()), w.ours.Key, nil).status(200)
+				require.NotContains(t, string(a.Body), `"items":[]`, a.what)
+			case p.Value.Name == "cursor":
+				var page struct {
+					NextCursor *string `json:"next_cursor"`
+				}
+				w.call(method, w.theirs.pathOf(path)+query("limit", "1"), w.theirs.Key, nil).status(200).into(&page)
+				if page.NextCursor == nil {
+					continue
+				}
+				cursors++
+				w.keeps(w.call(method, w.ours.pathOf(path)+query("cursor", *page.NextCursor), w.ours.Key, nil).status(200))
+			}
+		}
+	})
+	require.GreaterOrEqual(t, filters, 9)
+	require.GreaterOrEqual(t, cursors, 7)
+}
+
+// The same Idempotency-Key in two environments is two keys: neither is the other's replay.
+func TestS0_35_IdempotencyKeysAreTheEnvironments(t *testing.T) {
+	w := newTenants(t)
+	send := func(n *tenant) (m gen.Message) {
+		w.call("POST", n.pathOf("/chats/{id}/messages"), n.callers["agent"], map[string]any{"text": n.mark + " answer"}, "Idempotency-Key", "same").status(201).into(&m)
+		return m
 	}
+	ours, theirs := send(w.ours), send(w.theirs)
+	require.NotEqual(t, ours.ID, theirs.ID)
+	require.Equal(t, []string{"Our answer", "Their answer"}, []string{ours.Text, theirs.Text})
+	require.Equal(t, ours.ID, send(w.ours).ID, "in one it is a replay")
+}
+
+func TestS0_35_ForeignMediaAndHooksOpenNothing(t *testing.T) {
+	w := newTenants(t)
+	for role, bearer := range w.ours.callers {
+		w.keeps(w.call("GET", fmt.Sprintf("/media/%s/0", w.theirs.ids["media"]), bearer, nil)).problem(404)
+		w.keeps(w.call("GET", fmt.Sprintf("/media/%s/0?token=%s", w.theirs.ids["media"], bearer), "", nil)).problem(404)
+		// A bearer is no messenger's proof.
+		w.raw("POST", "/hooks/custom/"+w.theirs.ids["channels"].String(), bearer, "{}").problem(401)
+		require.NotEmpty(t, role)
+	}
+}
+
+// Every statement of a call on a table of tenants names the caller's environment.
+func TestS0_35_EveryStatementNamesItsEnvironment(t *testing.T) {
+	w := newTenants(t)
+	scoped := newScope(t)
+	w.each(func(method, path string, op *openapi3.Operation) {
+		for _, role := range slices.Sorted(maps.Keys(w.ours.callers)) {
+			if op.OperationID == "revokeCurrentSession" || op.OperationID == "requestToken" { // ends a caller; makes an environment
+				continue
+			}
+			w.seen()
+			w.call(method, w.ours.pathOf(path), w.ours.callers[role], w.bodyOf(w.ours, op), "Idempotency-Key", uuid.NewString())
+			scoped.check(w.ours.Env, op.OperationID, w.seen())
+		}
+	})
+	scoped.report()
+	require.Greater(t, scoped.seen, 300)
 }

@@ -32,7 +32,7 @@ type Config struct {
 	Lease          time.Duration `name:"lease" env:"LEASE" default:"60s" help:"How long work belongs to the process that took it; what a killed process had is taken over then. Calls to messengers and CRMs end before it."`
 	Drain          time.Duration `name:"drain" env:"DRAIN" default:"20s" help:"How long a stop waits for work that has begun."`
 	Connections    int           `name:"database-connections" env:"DATABASE_CONNECTIONS" default:"20" help:"Most connections to PostgreSQL."`
-	CallsPerSecond int           `name:"calls-per-second" env:"CALLS_PER_SECOND" default:"200" help:"Most API calls of one environment that one process takes a second, twice as many at once; more are answered 429. 0: any number."`
+	CallsPerSecond int           `name:"calls-per-second" env:"CALLS_PER_SECOND" default:"1000" help:"Most API calls of one environment that one process takes a second, twice as many at once; more are answered 429. 0: any number."`
 	MovableClock   bool          `name:"movable-clock" env:"MOVABLE_CLOCK" help:"Serve POST /demo/clock. Never in production: anybody who reaches it moves time."`
 	LogLevel       string        `name:"log-level" env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error,off" help:"Least level that is logged."`
 	LogFormat      string        `name:"log-format" env:"LOG_FORMAT" default:"json" enum:"json,text" help:"Form of the log."`

@@ -230,7 +230,7 @@ func (j *Jobs) farewell(ctx context.Context, ch *store.Channel, view channels.Ch
 // DeleteChannel deletes a channel without chats, here and at the messenger; with a chat it is store.ErrHasChats, and the
 // channel works on (b37).
 func (j *Jobs) DeleteChannel(ctx context.Context, ch *store.Channel) error {
-	used, err := j.Store.ChannelHasChats(ctx, ch.ID)
+	used, err := j.Store.ChannelHasChats(ctx, ch.EnvironmentID, ch.ID)
 	if err != nil {
 		return err
 	}

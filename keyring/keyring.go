@@ -88,13 +88,34 @@ func LoadOrCreate(path string) (*Ring, error) {
 	return Load(path)
 }
 
-// create writes a new keyset to a file that does not exist yet. It appears whole or not at all: a half keyset would lock the
-// database up.
+// RotateFile is Rotate for the keyset of a file, which only its owner may read afterwards.
+func RotateFile(path string) (inUse bool, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, fmt.Errorf("read the keyset: %w", err)
+	}
+	rotated, inUse, err := Rotate(string(text))
+	if err != nil {
+		return false, fmt.Errorf("rotate the keyset %s: %w", path, err)
+	}
+	if err := writeWhole(path, rotated, os.Rename); err != nil {
+		return false, fmt.Errorf("write the keyset %s: %w", path, err)
+	}
+	return inUse, nil
+}
+
+// create writes a new keyset to a file that does not exist yet.
 func create(path string) error {
 	text, err := New()
 	if err != nil {
 		return err
 	}
+	// Unlike a rename, a link does not replace the keyset of a process that was faster.
+	return writeWhole(path, text, os.Link)
+}
+
+// writeWhole writes a file that appears whole or not at all: a half keyset would lock the database up.
+func writeWhole(path, text string, place func(from, to string) error) error {
 	// CreateTemp makes files with mode 0600.
 	f, err := os.CreateTemp(filepath.Dir(path), ".keyset-*")
 	if err != nil {
@@ -105,8 +126,7 @@ func create(path string) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	// Unlike a rename, a link does not replace the keyset of a process that was faster.
-	return os.Link(f.Name(), path)
+	return place(f.Name(), path)
 }
 
 // New makes a keyset of one AES-256-GCM key, in base64.
@@ -118,25 +138,29 @@ func New() (string, error) {
 	return write(h)
 }
 
-// Rotate adds a new primary key to a keyset and returns the keyset, in base64. What was sealed before still opens.
-func Rotate(text string) (string, error) {
+// Rotate changes the key that seals in two steps, so that no process meets what it cannot open: the first adds a new key that
+// only opens, the next one makes it the primary key. Between them every process must have got the keyset. It returns the keyset
+// in base64 and whether its newest key is in use. What was sealed before still opens.
+func Rotate(text string) (rotated string, inUse bool, err error) {
 	h, err := read(text)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	m := keyset.NewManagerFromHandle(h)
-	id, err := m.Add(aead.AES256GCMKeyTemplate())
+	m, info := keyset.NewManagerFromHandle(h), h.KeysetInfo()
+	newest := info.GetKeyInfo()[len(info.GetKeyInfo())-1].GetKeyId()
+	if newest == info.GetPrimaryKeyId() {
+		_, err = m.Add(aead.AES256GCMKeyTemplate())
+	} else {
+		inUse, err = true, m.SetPrimary(newest)
+	}
 	if err != nil {
-		return "", fmt.Errorf("add a key: %w", err)
+		return "", false, fmt.Errorf("rotate the keyset: %w", err)
 	}
-	if err := m.SetPrimary(id); err != nil {
-		return "", fmt.Errorf("make the new key the primary one: %w", err)
+	if h, err = m.Handle(); err != nil {
+		return "", false, fmt.Errorf("rotate the keyset: %w", err)
 	}
-	rotated, err := m.Handle()
-	if err != nil {
-		return "", fmt.Errorf("rotate the keyset: %w", err)
-	}
-	return write(rotated)
+	rotated, err = write(h)
+	return rotated, inUse, err
 }
 
 func read(text string) (*keyset.Handle, error) {

@@ -51,8 +51,19 @@ func TestRotatedKeysetOpensOldAndSealsNew(t *testing.T) {
 	sealedOld, err := old.Seal([]byte("before"), "row")
 	require.NoError(t, err)
 
-	rotated, err := Rotate(text)
+	added, inUse, err := Rotate(text)
 	require.NoError(t, err)
+	require.False(t, inUse)
+	between, err := Parse(added)
+	require.NoError(t, err)
+	sealedBetween, err := between.Seal([]byte("between"), "row")
+	require.NoError(t, err)
+	_, err = old.Open(sealedBetween, "row")
+	require.NoError(t, err, "a process with the old keyset opens what one with the new one sealed")
+
+	rotated, inUse, err := Rotate(added)
+	require.NoError(t, err)
+	require.True(t, inUse)
 	now, err := Parse(rotated)
 	require.NoError(t, err)
 
@@ -64,6 +75,38 @@ func TestRotatedKeysetOpensOldAndSealsNew(t *testing.T) {
 	require.NoError(t, err)
 	_, err = old.Open(sealedNew, "row")
 	require.ErrorIs(t, err, ErrOpen, "the new key seals")
+	_, err = between.Open(sealedNew, "row")
+	require.NoError(t, err, "and a process that has not got the second step opens it")
+}
+
+func TestRotatedFileStaysWholeAndPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "waggle.keyset")
+	old, err := LoadOrCreate(path)
+	require.NoError(t, err)
+	sealed, err := old.Seal([]byte("x"), "row")
+	require.NoError(t, err)
+	for _, want := range []bool{false, true, false, true} {
+		inUse, err := RotateFile(path)
+		require.NoError(t, err)
+		require.Equal(t, want, inUse)
+	}
+	now, err := Load(path)
+	require.NoError(t, err)
+	_, err = now.Open(sealed, "row")
+	require.NoError(t, err)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	left, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "nothing else stays behind")
+
+	require.NoError(t, os.WriteFile(path, []byte("half a key"), 0o600))
+	_, err = RotateFile(path)
+	require.ErrorIs(t, err, ErrKeyset)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "half a key", string(text), "what is no keyset is left alone")
 }
 
 func TestParseTakesJSONAndBase64(t *testing.T) {

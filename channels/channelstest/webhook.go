@@ -47,6 +47,9 @@ func webhook(t *testing.T, h Harness) {
 		assert.Equal(t, "after", first.Text)
 		assert.Equal(t, first, repeated)
 		assert.NotEqual(t, message.Key, first.Key)
+		assert.NotEmpty(t, first.MessageKey, "it says which message it changes")
+		assert.NotEqual(t, first.Key, first.MessageKey)
+		assert.Empty(t, message.MessageKey)
 		assert.NotEqual(t, first.Key, receive(t, s.Edit("after all")).Key, "each edit has a key of its own")
 	})
 	t.Run("the event outlives the request's buffer", func(t *testing.T) {

@@ -106,7 +106,7 @@ func (in incoming) event() (channels.Event, error) {
 		At:        in.At,
 	}
 	if e.Kind == channels.Edit {
-		e.MessageID = in.MessageID
+		e.MessageID, e.MessageKey = in.MessageID, in.key(channels.Message, in.MessageID)
 	}
 	for _, id := range []struct {
 		name, value string
@@ -123,9 +123,14 @@ func (in incoming) event() (channels.Event, error) {
 	if e.Text == "" && len(e.Attachments) == 0 {
 		return channels.Event{}, malformed("there is neither text nor an attachment")
 	}
-	// Messages and edits are numbered apart, and each user's apart, so that a messenger may number as it likes.
-	e.Key = in.Type + "/" + url.PathEscape(in.User.ID) + "/" + url.PathEscape(in.ID)
+	e.Key = in.key(e.Kind, in.ID)
 	return e, nil
+}
+
+// key decides a repeat. Messages and edits are numbered apart, and each user's apart, so that a messenger may number as it
+// likes.
+func (in incoming) key(kind channels.EventKind, id string) string {
+	return string(kind) + "/" + url.PathEscape(in.User.ID) + "/" + url.PathEscape(id)
 }
 
 func validID(id string) bool {

@@ -65,6 +65,17 @@ func TestKeys(t *testing.T) {
 	assert.Less(t, len(key("message", longest, longest)), 1000, "fits every database's index")
 }
 
+// Found by chaos: without the message's key an edit became a second message.
+func TestEditNamesItsMessage(t *testing.T) {
+	message, err := receive(`{"type":"message","id":"m-1","user":{"id":"ann/42"},"text":"Where is my order 78?"}`)
+	require.NoError(t, err)
+	edit, err := receive(`{"type":"edit","id":"e-1","message_id":"m-1","user":{"id":"ann/42"},"text":"Where is my order 77?"}`)
+	require.NoError(t, err)
+	require.Equal(t, channels.Edit, edit.Events[0].Kind)
+	require.Equal(t, message.Events[0].Key, edit.Events[0].MessageKey)
+	require.Equal(t, message.Events[0].MessageID, edit.Events[0].MessageID)
+}
+
 func TestMalformedBodiesAreExplained(t *testing.T) {
 	many := strings.Repeat(`{"url":"https://files.example/a"},`, 21)
 	for _, row := range []struct{ name, body, want string }{

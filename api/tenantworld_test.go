@@ -1,0 +1,224 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"waggle/api/gen"
+	"waggle/channels"
+	"waggle/channels/custom"
+	"waggle/channels/custom/customtest"
+	"waggle/chat"
+	"waggle/store"
+	"waggle/store/storetest"
+)
+
+// tenant is an environment that has one or more of everything, and callers of every role.
+type tenant struct {
+	*storetest.Scene
+	mark    string               // stands in every name and text of it
+	ids     map[string]uuid.UUID // by the first word of the path, and by what bodies and queries call them
+	callers map[string]string    // bearers: key, chat_administrator, agent
+}
+
+// tenants is a façade with two of them, which watches the SQL of every call.
+type tenants struct {
+	*messengers
+	ours, theirs *tenant
+
+	mu         sync.Mutex
+	statements []string
+}
+
+func newTenants(t *testing.T, with ...func(*Server)) *tenants {
+	t.Helper()
+	w := &tenants{}
+	w.messengers = newMessengers(t, append(with, withCRM(&fakeCRM{}), func(s *Server) {
+		s.Store = storetest.Watched(t, w.see)
+		s.Jobs.Store = s.Store
+	})...)
+	w.ours, w.theirs = w.tenant("Our"), w.tenant("Their")
+	return w
+}
+
+func (w *tenants) see(statement string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.statements = append(w.statements, statement)
+}
+
+// seen are the statements since it was last called.
+func (w *tenants) seen() (statements []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	statements, w.statements = w.statements, nil
+	return statements
+}
+
+// tenant makes an environment in which each operation finds something: two of what is listed, one open chat with an
+// attachment and one whose reply failed.
+func (w *tenants) tenant(mark string) *tenant {
+	w.t.Helper()
+	ctx := context.Background()
+	sc := storetest.NewScene(w.t, w.Server.Store)
+	name := func(what string) string { return mark + " " + what }
+	n := &tenant{Scene: sc, mark: mark, ids: map[string]uuid.UUID{}, callers: map[string]string{"key": sc.Key}}
+
+	var group gen.AgentGroup
+	for _, what := range []string{"group two", "group one"} {
+		w.call("POST", "/agent-groups", sc.Key, map[string]any{"name": name(what)}).status(201).into(&group)
+	}
+	sc.Agent(name("Bob"))
+	agent := sc.Agent(name("Ann"))
+	sc.Queue(chat.ToAllAgents, 0, agent)
+	queue := sc.Queue(chat.ToAllAgents, 0, agent)
+	sc.Channel(queue, 1)
+	messenger := customtest.New(confirmationCode)
+	w.t.Cleanup(messenger.Close)
+	var own gen.Channel
+	w.call("POST", "/channels", sc.Key, w.customChannel(withField(custom.FieldWebhook, messenger.WebhookURL()),
+		withProperty("name", name("channel")), withProperty("queue_id", queue), withProperty("agents_may_start", true))).status(201).into(&own)
+	channel := own.ID
+	write := func(user, text string) (uuid.UUID, uuid.UUID) {
+		out := sc.Receive(ctx, []store.Inbound{{EnvironmentID: sc.Env, ChannelID: channel, AccountID: own.Account.ID, Event: channels.Event{
+			Kind: channels.Message, Key: user + ":" + text, MessageID: text, Text: name(text) + planted, User: channels.User{ID: user, Name: name(user) + planted},
+			Attachments: []channels.Attachment{{Kind: "photo", Name: "a.jpg", Size: 3, Ref: "file " + planted}},
+		}}})
+		require.NoError(w.t, out[0].Err)
+		entries, err := sc.Timeline(ctx, sc.Env, out[0].ChatID, 0, 100)
+		require.NoError(w.t, err)
+		return out[0].ChatID, entries[len(entries)-1].ID
+	}
+	failing, _ := write("Carl", "first")
+	sc.Replies(failing, agent)
+	sc.Settle(chat.PartFailed)
+	failures, _, err := sc.Failures(ctx, sc.Env, store.FailureOpen, store.FailureFilter{}, store.Page{Limit: 10})
+	require.NoError(w.t, err)
+	require.NotEmpty(w.t, failures)
+	open, message := write("Dora", "second")
+	view, err := sc.Chat(ctx, sc.Env, open)
+	require.NoError(w.t, err)
+	processes := sc.Start(func(e *store.Environment) {
+		minutes := 5
+		e.CloseOn, e.CloseMinutes, e.TransferOn, e.TransferMinutes = true, &minutes, true, &minutes
+	})
+	job, _, err := sc.StartJob(ctx, sc.Env, "synchronize")
+	require.NoError(w.t, err)
+
+	n.ids = map[string]uuid.UUID{
+		"agents": agent, "queues": queue, "agent-groups": group.ID, "channels": channel, "chats": open, "contacts": view.ContactID,
+		"processes": processes[0].ID, "jobs": job.ID, "failures": failures[0].ID, "media": message,
+	}
+	for other, same := range map[string]string{
+		"agent_id": "agents", "agent_ids": "agents", "queue_id": "queues", "group_id": "agent-groups", "channel_id": "channels",
+		"channel_ids": "channels", "contact_id": "contacts", "message_id": "media", "reply_to": "media",
+	} {
+		n.ids[other] = n.ids[same]
+	}
+	n.callers["chat_administrator"] = w.session(sc.Key, chat.ChatAdministrator, uuid.Nil)
+	n.callers["agent"] = w.session(sc.Key, chat.AgentRole, agent)
+	n.ids["chat_id"] = failing // names what is filtered
+	w.call("POST", n.pathOf("/chats/{id}/accept"), n.callers["agent"], nil).status(200)
+	n.callers["administrator"] = w.session(sc.Key, chat.Administrator, agent)
+	return n
+}
+
+// id is the tenant's id for a parameter or property; every one of the contract must be known here.
+func (n *tenant) id(name string) uuid.UUID {
+	n.T.Helper()
+	require.Contains(n.T, n.ids, name, "the contract has an id that no test knows")
+	return n.ids[name]
+}
+
+// pathOf fills an operation's path in.
+func (n *tenant) pathOf(path string) string {
+	n.T.Helper()
+	if before, after, found := strings.Cut(path, "{id}"); found {
+		path = before + n.id(strings.Trim(before, "/")).String() + after
+	}
+	return strings.NewReplacer("{message_id}", n.ids["media"].String(), "{index}", "0", "{kind}", "custom", "{channel_id}", n.ids["channels"].String()).Replace(path)
+}
+
+// bodyOf is a small body the contract takes, with the tenant's own ids in it.
+func (w *tenants) bodyOf(n *tenant, op *openapi3.Operation) map[string]any {
+	schema := jsonSchema(op.RequestBody)
+	if schema == nil {
+		return nil
+	}
+	body := example(schema, 0).(map[string]any)
+	for name := range body {
+		if v, ok := n.idValue(name, schema.Properties[name]); ok {
+			body[name] = v
+		}
+	}
+	switch op.OperationID {
+	case "createChannel":
+		body["kind"] = "custom"
+		body["fields"] = map[string]any{
+			custom.FieldWebhook: w.custom.WebhookURL(), custom.FieldCode: confirmationCode, custom.FieldPublicURL: "https://crm.example.com",
+		}
+	case "createSession":
+		body["role"] = "agent"
+	}
+	return body
+}
+
+// idValue is the tenant's value for a property that holds an id or a list of them.
+func (n *tenant) idValue(name string, p *openapi3.SchemaRef) (any, bool) {
+	switch {
+	case p.Value.Format == "uuid":
+		return n.id(name), true
+	case p.Value.Items != nil && p.Value.Items.Value.Format == "uuid":
+		return []any{n.id(name)}, true
+	}
+	return nil, false
+}
+
+// each calls check with every generated operation of the contract.
+func (w *tenants) each(check func(method, path string, op *openapi3.Operation)) {
+	w.t.Helper()
+	spec, err := gen.GetSpec()
+	require.NoError(w.t, err)
+	eachOperation(spec, func(name string, op *openapi3.Operation) {
+		if !raw(op) {
+			method, path, _ := strings.Cut(name, " ")
+			check(method, path, op)
+		}
+	})
+}
+
+// keeps requires an answer to show nothing of the other tenant.
+func (w *tenants) keeps(a *answer) *answer {
+	w.t.Helper()
+	require.NotContains(w.t, string(a.Body), w.theirs.mark+" ", a.what)
+	return a
+}
+
+// snapshot is all that the other tenant can list.
+func (w *tenants) snapshot(n *tenant) map[string]string {
+	w.t.Helper()
+	out := map[string]string{}
+	for _, list := range []string{"agents", "queues", "agent-groups", "channels", "chats", "contacts", "processes", "jobs", "failures", "settings", "configuration"} {
+		out[list] = string(w.call("GET", "/"+list, n.Key, nil).status(200).Body)
+	}
+	for _, more := range []string{"messages", "timeline"} {
+		out[more] = string(w.call("GET", fmt.Sprintf("/chats/%s/%s", n.ids["chats"], more), n.Key, nil).status(200).Body)
+	}
+	return out
+}
+
+func query(pairs ...string) string {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return "?" + v.Encode()
+}
