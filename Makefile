@@ -3,7 +3,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-all lint generate fuzz demo figures
+.PHONY: help build test race test-all lint generate fuzz demo figures chaos
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,8 @@ lint: ## Run the linter, with the import rule of .golangci.yml
 generate: ## Regenerate what is generated: api/gen from openapi.yaml, README's table from the flags
 	go generate ./...
 
-fuzz: ## Fuzz what parses a messenger's deliveries, half a minute each
+fuzz: ## Fuzz every operation of the API and what parses a messenger's deliveries, half a minute each
+	FUZZ_SECONDS=30 FUZZ_SEED=$$(date +%s) go test ./api -count=1 -v -run TestFuzzOperations
 	go test ./channels/telegram -run '^$$' -fuzz FuzzParse -fuzztime 30s
 	go test ./channels/custom -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
 
@@ -35,3 +36,8 @@ demo: ## Try Waggle: doubles of Telegram, a custom messenger and Creatio
 
 figures: ## Measure start, idle use, delays and, beside pgbench where there is PostgreSQL, webhooks a second
 	go run ./proof/figures
+
+MINUTES ?= 3
+SEED ?= 0
+chaos: ## Let everything fail at random around real processes, and count afterwards: make chaos MINUTES=30 SEED=7
+	go run ./proof/chaos -minutes $(MINUTES) -seed $(SEED)

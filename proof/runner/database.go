@@ -77,6 +77,15 @@ func (d *Database) Int(ctx context.Context, query string) (n int, err error) {
 	return n, nil
 }
 
+// Query reads rows; the caller closes them.
+func (d *Database) Query(ctx context.Context, query string) (*sql.Rows, error) {
+	rows, err := d.sql.QueryContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", query, err)
+	}
+	return rows, nil
+}
+
 // Exec changes rows and returns how many. It keeps to no order of locks, so that it may be a deadlock's victim: then it is
 // tried again.
 func (d *Database) Exec(ctx context.Context, query string) (int, error) {

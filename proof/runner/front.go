@@ -2,11 +2,13 @@ package runner
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,12 +19,11 @@ import (
 type Front struct {
 	Addr string // where clients connect
 
-	// Seen, if set, is told each request; what it returns is told the status that was answered.
-	Seen func(path string, body []byte) func(status int)
-
 	targets []string
 	next    atomic.Uint64
 	lose    atomic.Int64
+	double  atomic.Int64
+	seen    atomic.Pointer[Watcher]
 	client  *http.Client
 	server  *http.Server
 	ended   sync.WaitGroup
@@ -51,8 +52,17 @@ func (f *Front) Close() {
 	f.client.CloseIdleConnections()
 }
 
+// Watcher is told each request; what it returns is told the status that was answered.
+type Watcher func(path string, body []byte) (answered func(status int))
+
+// Watch lets a watcher see every request from now on.
+func (f *Front) Watch(w Watcher) { f.seen.Store(&w) }
+
 // LoseAnswers answers the next n requests 502 after they were done: their callers do not know that they were.
 func (f *Front) LoseAnswers(n int) { f.lose.Store(int64(n)) }
+
+// DoubleDeliveries passes the next n deliveries of messengers on twice at the same time, as after a timeout on the way.
+func (f *Front) DoubleDeliveries(n int) { f.double.Store(int64(n)) }
 
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
@@ -60,11 +70,12 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	if f.Seen == nil {
+	seen := f.seen.Load()
+	if seen == nil {
 		f.route(w, r, body)
 		return
 	}
-	answered := f.Seen(r.URL.Path, body)
+	answered := (*seen)(r.URL.Path, body)
 	noting := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 	f.route(noting, r, body)
 	answered(noting.status)
@@ -84,6 +95,10 @@ func (w *statusWriter) WriteHeader(status int) {
 // route passes a request to the next process that can be connected to.
 func (f *Front) route(w http.ResponseWriter, r *http.Request, body []byte) {
 	first := f.next.Add(1)
+	if strings.HasPrefix(r.URL.Path, "/hooks/") && f.double.Load() > 0 && f.double.Add(-1) >= 0 {
+		other := f.targets[(first+1)%uint64(len(f.targets))]
+		f.ended.Go(func() { f.passTwin(r, other, body) })
+	}
 	for i := range f.targets {
 		target := f.targets[(first+uint64(i))%uint64(len(f.targets))]
 		res, err := f.pass(r, target, body)
@@ -104,6 +119,15 @@ func (f *Front) route(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	}
 	w.WriteHeader(http.StatusBadGateway)
+}
+
+// passTwin passes a request on whose caller waits for another answer.
+func (f *Front) passTwin(r *http.Request, target string, body []byte) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Minute)
+	defer cancel()
+	if res, err := f.pass(r.WithContext(ctx), target, body); err == nil {
+		_ = res.Body.Close()
+	}
 }
 
 func (f *Front) pass(r *http.Request, target string, body []byte) (*http.Response, error) {

@@ -78,6 +78,16 @@ func startAs(as *syscall.Credential, bin, name string, args, env []string) (*Pro
 // PID is the process's number, for what the operating system knows about it.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
+// Running tells whether the process has not ended.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // Log returns the latest lines the process wrote.
 func (p *Process) Log() []string {
 	p.mu.Lock()

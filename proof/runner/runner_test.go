@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,4 +155,36 @@ func TestFront(t *testing.T) {
 		seen[res.Header.Get("X-Name")]++
 	}
 	require.Len(t, seen, 2, "both that live get requests, the dead one is passed over")
+}
+
+func TestFrontSpoilsWhatPasses(t *testing.T) {
+	var done atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { done.Add(1) }))
+	t.Cleanup(s.Close)
+	f, err := NewFront(s.Listener.Addr().String())
+	require.NoError(t, err)
+	seen := make(chan string, 10)
+	f.Watch(func(path string, body []byte) func(int) {
+		return func(status int) { seen <- fmt.Sprint(path, " ", string(body), " ", status) }
+	})
+	post := func(path string) int {
+		res, err := http.Post("http://"+f.Addr+path, "text/plain", strings.NewReader("honey"))
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res.StatusCode
+	}
+	f.LoseAnswers(1)
+	require.Equal(t, http.StatusBadGateway, post("/a"))
+	require.EqualValues(t, 1, done.Load(), "it was done, and nobody was told")
+	require.Equal(t, http.StatusOK, post("/b"), "only one is lost")
+
+	f.DoubleDeliveries(1)
+	require.Equal(t, http.StatusOK, post("/api"))
+	require.EqualValues(t, 3, done.Load(), "only deliveries are doubled")
+	require.Equal(t, http.StatusOK, post("/hooks/x"))
+	f.Close()
+	require.EqualValues(t, 5, done.Load())
+	for _, want := range []string{"/a honey 502", "/b honey 200", "/api honey 200", "/hooks/x honey 200"} {
+		require.Equal(t, want, <-seen)
+	}
 }

@@ -28,6 +28,7 @@ type Server struct {
 	binary  string
 	args    []string
 	as      *syscall.Credential // nil: as we are
+	crash   syscall.Signal
 }
 
 // StartServers starts both in dir, which must be empty; they answer when it returns. Close them after use.
@@ -76,7 +77,8 @@ func newPostgres(ctx context.Context, dir string) (*Server, error) {
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Server{binary: filepath.Join(programs, "postgres")}
+	// SIGQUIT is its "immediate" stop, without putting anything in order; a SIGKILL would leave its children behind.
+	s := &Server{binary: filepath.Join(programs, "postgres"), crash: syscall.SIGQUIT}
 	if os.Getuid() == 0 {
 		if s.as, err = credential("postgres"); err != nil {
 			return nil, err
@@ -98,12 +100,13 @@ func newPostgres(ctx context.Context, dir string) (*Server, error) {
 	_, port, _ := net.SplitHostPort(s.Addr)
 	s.args = []string{
 		"-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + home, "-c", "max_connections=200",
+		"-c", "track_commit_timestamp=on", // audits replay what happened in the order it was committed
 	}
 	return s, nil
 }
 
 func newRedis(dir string) (s *Server, err error) {
-	s = &Server{}
+	s = &Server{crash: syscall.SIGKILL}
 	if s.binary, err = exec.LookPath("redis-server"); err != nil {
 		return nil, err
 	}
@@ -154,8 +157,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	dialer := net.Dialer{Timeout: time.Second}
 	for {
-		if c, err := net.DialTimeout("tcp", s.Addr, time.Second); err == nil {
+		if c, err := dialer.DialContext(ctx, "tcp", s.Addr); err == nil {
 			return c.Close()
 		}
 		select {
@@ -168,13 +172,12 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}
 }
 
-// Crash ends the server without letting it put anything in order. PostgreSQL is sent SIGQUIT, its "immediate" stop: a SIGKILL
-// would leave its children behind.
+// Crash ends the server without letting it put anything in order.
 func (s *Server) Crash() {
-	_ = s.process.cmd.Process.Signal(syscall.SIGQUIT)
+	_ = s.process.cmd.Process.Signal(s.crash)
 	select {
 	case <-s.process.done:
-	case <-time.After(2 * time.Second):
+	case <-time.After(10 * time.Second):
 		s.process.Kill()
 	}
 }

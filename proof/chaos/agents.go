@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waggle/api/client"
+	"waggle/api/gen"
+)
+
+// agent is one of the staff at his page.
+type agent struct {
+	w    *world
+	id   uuid.UUID
+	name string
+
+	mu     sync.Mutex
+	api    client.Client
+	spoken int
+	closed []uuid.UUID // by him; he may reopen them
+}
+
+// live lets him do now this, now that.
+func (a *agent) live(ctx context.Context, r *rand.Rand) {
+	for rest(ctx, between(r, 50*time.Millisecond, 300*time.Millisecond)) {
+		switch dice := r.IntN(100); {
+		case dice < 12:
+			a.accept(ctx, r)
+		case dice < 62:
+			a.reply(ctx, r)
+		case dice < 69:
+			a.holdOrUnhold(ctx, r)
+		case dice < 76:
+			a.transfer(ctx, r)
+		case dice < 86:
+			a.close(ctx, r)
+		case dice < 91:
+			a.reopen(ctx, r)
+		case dice < 92:
+			_ = a.call(ctx, http.MethodPatch, a.path("/status"), gen.AgentStatusInput{Status: gen.AgentStatusInactive}, nil)
+		case dice < 96:
+			_ = a.present(ctx)
+		default:
+			_ = a.call(ctx, http.MethodPost, a.path("/heartbeat"), nil, nil)
+		}
+	}
+}
+
+func (a *agent) path(tail string) string { return "/api/v1/agents/" + a.id.String() + tail }
+
+func chatPath(id uuid.UUID, tail string) string { return "/api/v1/chats/" + id.String() + tail }
+
+// present sets him active.
+func (a *agent) present(ctx context.Context) error {
+	return a.call(ctx, http.MethodPatch, a.path("/status"), gen.AgentStatusInput{Status: gen.AgentStatusActive}, nil)
+}
+
+// call asks once. A session that has ended is replaced, as the CRM's server does.
+func (a *agent) call(ctx context.Context, method, path string, in, out any) error {
+	return a.callOnce(ctx, "", method, path, in, out)
+}
+
+func (a *agent) callOnce(ctx context.Context, key, method, path string, in, out any) error {
+	a.mu.Lock()
+	api := a.api
+	a.mu.Unlock()
+	err := api.Once(key).Call(ctx, method, path, in, out)
+	if statusOf(err) != http.StatusUnauthorized {
+		return err
+	}
+	var s gen.Session
+	if err := a.w.town.API.Call(ctx, http.MethodPost, "/api/v1/sessions", gen.SessionInput{Role: gen.RoleAgent, AgentID: &a.id}, &s); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.api = a.api.As(s.Token)
+	api = a.api
+	a.mu.Unlock()
+	return api.Once(key).Call(ctx, method, path, in, out)
+}
+
+// one finds one of his chats with a status, any of those on the first page; nil: he has none.
+func (a *agent) one(ctx context.Context, r *rand.Rand, query string) *gen.Chat {
+	var list gen.ChatList
+	if a.call(ctx, http.MethodGet, "/api/v1/chats?limit=20&"+query, nil, &list) != nil || len(list.Items) == 0 {
+		return nil
+	}
+	return &list.Items[r.IntN(len(list.Items))]
+}
+
+// talking is one of the chats he works in.
+func (a *agent) talking(ctx context.Context, r *rand.Rand) *gen.Chat {
+	status := "in_progress"
+	if r.IntN(2) == 0 {
+		status = "assigned"
+	}
+	return a.one(ctx, r, "mine=true&status="+status)
+}
+
+// accept takes what he was given or, of what waits, the oldest: everybody wants that one. A colleague tries at the same time.
+func (a *agent) accept(ctx context.Context, r *rand.Rand) {
+	colleague := a.w.agents[r.IntN(len(a.w.agents))]
+	if c := a.one(ctx, r, "mine=true&status=assigned"); c != nil && r.IntN(2) == 0 {
+		_ = a.call(ctx, http.MethodPost, chatPath(c.ID, "/accept"), nil, nil)
+	}
+	var list gen.ChatList
+	if a.call(ctx, http.MethodGet, "/api/v1/chats?limit=1&waiting=true", nil, &list) != nil || len(list.Items) == 0 {
+		return
+	}
+	found := race{chat: list.Items[0].ID}
+	var mu sync.Mutex
+	var trying sync.WaitGroup
+	for _, rival := range []*agent{a, colleague} {
+		trying.Go(func() {
+			if rival.call(ctx, http.MethodPost, chatPath(found.chat, "/accept"), nil, nil) == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				found.winners = append(found.winners, rival.id)
+			}
+		})
+	}
+	trying.Wait()
+	if a != colleague && len(found.winners) > 0 {
+		a.w.ledger.raced(found)
+	}
+}
+
+// reply writes into one of his chats and repeats the call under the same key until it knows the outcome.
+func (a *agent) reply(ctx context.Context, r *rand.Rand) {
+	c := a.talking(ctx, r)
+	if c == nil {
+		return
+	}
+	a.mu.Lock()
+	a.spoken++
+	text := fmt.Sprintf("%s to %s: reply %05d", a.name, c.Contact.Name, a.spoken)
+	a.mu.Unlock()
+	key, unclear := uuid.NewString(), false
+	for {
+		err := a.callOnce(a.w.finish, key, http.MethodPost, chatPath(c.ID, "/messages"), gen.MessageInput{Text: text}, nil)
+		switch {
+		case err == nil:
+			a.w.ledger.replied(text, reply{chat: c.ID, accepted: true})
+			return
+		case !passing(err):
+			if unclear {
+				a.w.ledger.replied(text, reply{chat: c.ID})
+			}
+			return
+		}
+		unclear = true
+		if !rest(a.w.finish, 300*time.Millisecond) {
+			a.w.find(stuck, "a reply to %s never got an answer: %v", c.Contact.Name, err)
+			return
+		}
+	}
+}
+
+func (a *agent) holdOrUnhold(ctx context.Context, r *rand.Rand) {
+	if c := a.one(ctx, r, "mine=true&status=on_hold"); c != nil && r.IntN(2) == 0 {
+		_ = a.call(ctx, http.MethodPost, chatPath(c.ID, "/unhold"), nil, nil)
+		return
+	}
+	if c := a.talking(ctx, r); c != nil {
+		_ = a.call(ctx, http.MethodPost, chatPath(c.ID, "/hold"), nil, nil)
+	}
+}
+
+func (a *agent) transfer(ctx context.Context, r *rand.Rand) {
+	c := a.talking(ctx, r)
+	if c == nil {
+		return
+	}
+	to := gen.TransferInput{AgentID: &a.w.agents[r.IntN(len(a.w.agents))].id}
+	if r.IntN(3) == 0 {
+		to = gen.TransferInput{QueueID: &a.w.queues[r.IntN(len(a.w.queues))]}
+	}
+	_ = a.call(ctx, http.MethodPost, chatPath(c.ID, "/transfer"), to, nil)
+}
+
+func (a *agent) close(ctx context.Context, r *rand.Rand) {
+	c := a.talking(ctx, r)
+	if c == nil || a.call(ctx, http.MethodPost, chatPath(c.ID, "/close"), nil, nil) != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = append(a.closed, c.ID)
+}
+
+// reopen takes up a chat he closed; refused where the customer has another one by now.
+func (a *agent) reopen(ctx context.Context, r *rand.Rand) {
+	a.mu.Lock()
+	if len(a.closed) == 0 {
+		a.mu.Unlock()
+		return
+	}
+	i := r.IntN(len(a.closed))
+	id := a.closed[i]
+	a.closed = append(a.closed[:i], a.closed[i+1:]...)
+	a.mu.Unlock()
+	_ = a.call(ctx, http.MethodPost, chatPath(id, "/reopen"), nil, nil)
+}

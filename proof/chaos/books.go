@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waggle/crm/creatio/creatiotest"
+)
+
+// entry is one timeline entry as it stands in the database.
+type entry struct {
+	id, chat, agent uuid.UUID
+	seq             int
+	kind            string
+	direction       string
+	author          string
+	text            string
+	target          uuid.UUID
+	state, error    string
+	crmError        string
+	data            entryData
+	committed       int64 // orders all entries of all chats; µs on PostgreSQL, a count on SQLite
+}
+
+// entryData is what an entry tells about the chat's course.
+type entryData struct {
+	From     uuid.UUID `json:"from"`
+	To       uuid.UUID `json:"to"`
+	Reason   string    `json:"reason"`
+	Process  uuid.UUID `json:"process"`
+	Accepted bool      `json:"accepted"`
+	Released bool      `json:"released"`
+	Reopened bool      `json:"reopened"`
+}
+
+// story is one chat with its timeline.
+type story struct {
+	id       uuid.UUID
+	customer string
+	weight   int
+	closed   bool
+	entries  []entry
+}
+
+// stories reads every chat with its timeline.
+func (w *world) stories(ctx context.Context) (map[uuid.UUID]*story, error) {
+	chats, err := w.in.Database.Query(ctx, `SELECT CAST(c.id AS text), k.name, c.weight, c.closed_at IS NOT NULL FROM chats AS c JOIN contacts AS k ON k.id = c.contact_id`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = chats.Close() }()
+	all := map[uuid.UUID]*story{}
+	for chats.Next() {
+		s := &story{}
+		if err := chats.Scan(&s.id, &s.customer, &s.weight, &s.closed); err != nil {
+			return nil, fmt.Errorf("read a chat: %w", err)
+		}
+		all[s.id] = s
+	}
+	if err := chats.Err(); err != nil {
+		return nil, err
+	}
+	committed := "(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint"
+	if w.plan.embedded {
+		committed = "rowid"
+	}
+	rows, err := w.in.Database.Query(ctx, `SELECT CAST(id AS text), CAST(chat_id AS text), CAST(agent_id AS text), seq, kind, direction, author, text,
+CAST(target_id AS text), state, error, crm_error, CAST(data AS text), coalesce(`+committed+`, 0) FROM timeline ORDER BY chat_id, seq`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var e entry
+		var agent, target uuid.NullUUID
+		var data *string
+		err := rows.Scan(&e.id, &e.chat, &agent, &e.seq, &e.kind, &e.direction, &e.author, &e.text, &target, &e.state, &e.error, &e.crmError, &data, &e.committed)
+		if err != nil {
+			return nil, fmt.Errorf("read a timeline: %w", err)
+		}
+		e.agent, e.target = agent.UUID, target.UUID
+		if data != nil {
+			if err := json.Unmarshal([]byte(*data), &e.data); err != nil {
+				return nil, fmt.Errorf("read a timeline: %w", err)
+			}
+		}
+		if s := all[e.chat]; s != nil {
+			s.entries = append(s.entries, e)
+		}
+	}
+	return all, rows.Err()
+}
+
+// message is one message with the text it has in the end.
+type message struct {
+	entry
+	final string
+}
+
+// messages are the chat's messages in order.
+func (s *story) messages() (list []message) {
+	at := map[uuid.UUID]int{}
+	for _, e := range s.entries {
+		switch e.kind {
+		case "message":
+			at[e.id] = len(list)
+			list = append(list, message{entry: e, final: e.text})
+		case "edit":
+			if i, ok := at[e.target]; ok {
+				list[i].final = e.text
+			}
+		}
+	}
+	return list
+}
+
+// record is one message as the CRM has it.
+type record struct{ id, text string }
+
+// inCRM returns the CRM's message records by chat, in the order of their dates.
+func (w *world) inCRM() map[string][]record {
+	rows := map[string][]creatiotest.Row{}
+	for _, m := range w.in.CRM.Messages("") {
+		chat := fmt.Sprint(m["OmniChatId"])
+		rows[chat] = append(rows[chat], m)
+	}
+	records := map[string][]record{}
+	for chat, list := range rows {
+		slices.SortStableFunc(list, func(a, b creatiotest.Row) int { return dated(a).Compare(dated(b)) })
+		for i, m := range list {
+			if i > 0 && dated(m).Equal(dated(list[i-1])) {
+				w.find(swapped, "chat %s: two records of the CRM have the same date", chat)
+			}
+			records[chat] = append(records[chat], record{fmt.Sprint(m["Id"]), fmt.Sprint(m["Message"])})
+		}
+	}
+	return records
+}
+
+// dated is when a record says it was written.
+func dated(m creatiotest.Row) time.Time {
+	at, _ := time.Parse(time.RFC3339Nano, fmt.Sprint(m["CreatedDate"])) // several broken ones are found: they are equal
+	return at
+}

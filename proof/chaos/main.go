@@ -1,0 +1,103 @@
+// Command chaos lets hundreds of customers and a team of agents talk through real Waggle processes while everything around
+// them fails at random, and counts afterwards, from the other sides' own books, whether anything was lost, doubled, swapped,
+// stuck or given beyond an agent's room.
+//
+// It starts what it needs — PostgreSQL, Redis, two api and two worker processes, doubles of a CRM and two messengers — on
+// loopback and ends only that. Who does what and which fault strikes when follow from the seed; what the processes are doing
+// at that moment does not, so that the same seed is the same weather and not the same microsecond.
+//
+// Not played: clocks of different machines that disagree. All processes here share one; the business clock is moved forward.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"waggle/proof/runner"
+)
+
+func main() {
+	minutes := flag.Float64("minutes", 3, "how long people talk and faults strike")
+	seed := flag.Uint64("seed", 0, "repeats a run's weather; 0: another one each time")
+	customers := flag.Int("customers", 240, "how many customers talk")
+	where := flag.String("where", "both", "servers: PostgreSQL and Redis; embedded: one process with SQLite; both: one after the other")
+	flag.Parse()
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano()) % 1_000_000
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	good, err := both(ctx, plan{length: time.Duration(*minutes * float64(time.Minute)), seed: *seed, customers: *customers}, *where)
+	cancel()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	fmt.Fprintf(os.Stdout, "to repeat: make chaos MINUTES=%g SEED=%d\n", *minutes, *seed)
+	if err != nil || !good {
+		os.Exit(1)
+	}
+}
+
+// plan is what one run is to do.
+type plan struct {
+	binary    string
+	length    time.Duration
+	seed      uint64
+	customers int
+	embedded  bool
+}
+
+// both runs on servers and then, for a third of the time and with a third of the customers, embedded; or only on one of them.
+func both(ctx context.Context, p plan, where string) (good bool, err error) {
+	dir, err := os.MkdirTemp("", "waggle-chaos-")
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if p.binary, err = runner.Build(ctx, dir); err != nil {
+		return false, err
+	}
+	good = true
+	if where != "embedded" {
+		if good, err = run(ctx, p); err != nil {
+			return false, fmt.Errorf("on PostgreSQL and Redis: %w", err)
+		}
+	}
+	if where != "servers" {
+		p.embedded, p.customers = true, p.customers/3
+		if where == "both" {
+			p.length /= 3
+		}
+		fine, err := run(ctx, p)
+		if err != nil {
+			return false, fmt.Errorf("embedded: %w", err)
+		}
+		good = good && fine
+	}
+	return good, nil
+}
+
+// run is one place from its start to its verdict.
+func run(ctx context.Context, p plan) (good bool, err error) {
+	w, err := build(ctx, p)
+	if err != nil {
+		return false, err
+	}
+	defer w.close()
+	w.live(ctx, p.length)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	w.say("the weather is over")
+	if err := w.settle(ctx); err != nil {
+		return false, err
+	}
+	if err := w.audit(ctx); err != nil {
+		return false, err
+	}
+	return w.report(os.Stdout), nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"waggle/channels/custom/customtest"
+	"waggle/channels/telegram/telegramtest"
+	"waggle/crm/creatio/creatiotest"
+)
+
+// now is a fault that meets the next requests.
+func now(name string, strike func(r *rand.Rand)) fault {
+	return fault{name, func(_ context.Context, r *rand.Rand) { strike(r) }}
+}
+
+// lasting is a fault of a side that works again after a while.
+func lasting(name string, begin, end func()) fault {
+	return fault{name, func(ctx context.Context, r *rand.Rand) {
+		begin()
+		rest(ctx, between(r, time.Second, 6*time.Second))
+		end()
+	}}
+}
+
+// crm is what can befall the CRM.
+func (w *world) crm() []fault {
+	crm := w.in.CRM
+	return []fault{
+		lasting("CRM down", crm.Down, crm.Up),
+		{"CRM slow", func(ctx context.Context, r *rand.Rand) {
+			gate := crm.Hold(creatiotest.OData)
+			rest(ctx, between(r, time.Second, 8*time.Second))
+			crm.Up()
+			gate.Open()
+		}},
+		now("CRM fails with 500", func(r *rand.Rand) { crm.Crash(1+r.IntN(5), creatiotest.OData) }),
+		now("CRM answers 503", func(r *rand.Rand) { crm.Fail(1+r.IntN(5), http.StatusServiceUnavailable, creatiotest.OData) }),
+		now("CRM answers 401", func(*rand.Rand) { crm.Fail(1, http.StatusUnauthorized, creatiotest.OData) }),
+		now("CRM ends sessions", func(r *rand.Rand) { crm.EndSessionAt(1+r.IntN(3), creatiotest.OData) }),
+		now("CRM answers a page", func(r *rand.Rand) { crm.AnswerHTML(1+r.IntN(3), creatiotest.OData) }),
+		now("CRM's answer lost after its commit", func(r *rand.Rand) { crm.LoseAnswer(1+r.IntN(8), creatiotest.OData) }),
+		now("CRM leaves answers out of a batch", func(r *rand.Rand) {
+			crm.OmitBatchAnswers(1+r.IntN(6), creatiotest.Inserts([]string{"ChatMessages", "OmniChat", "Contact"}[r.IntN(3)]))
+		}),
+	}
+}
+
+// messengers is what can befall the messengers and the way to Waggle.
+func (w *world) messengers() []fault {
+	bot, messenger := w.in.Bot, w.in.Messenger
+	return []fault{
+		now("Telegram answers 429", func(r *rand.Rand) { bot.FailNext("sendMessage", telegramtest.TooManyRequests(1+r.IntN(3))) }),
+		now("Telegram fails with 500", func(*rand.Rand) { bot.FailNext("sendMessage", telegramtest.ServerError(), telegramtest.BadGateway()) }),
+		now("Telegram does not answer", func(*rand.Rand) { bot.FailNext("sendMessage", telegramtest.Hang(), telegramtest.Drop()) }),
+		now("Telegram's answer lost after it accepted", func(*rand.Rand) {
+			bot.FailNext("sendMessage", telegramtest.AfterAccepting(telegramtest.Drop()), telegramtest.AfterAccepting(telegramtest.Hang()))
+		}),
+		now("Telegram delivers twice", func(r *rand.Rand) { bot.DuplicateNext(1 + r.IntN(20)) }),
+		{"Telegram delivers in another order", func(ctx context.Context, r *rand.Rand) {
+			bot.ReorderNext(2 + r.IntN(4))
+			rest(ctx, 3*time.Second) // until as many have come
+		}},
+		lasting("messenger down", messenger.RefuseConnections, messenger.Listen),
+		now("messenger answers 429", func(r *rand.Rand) { messenger.FailNext(customtest.TooManyRequests(1 + r.IntN(3))) }),
+		now("messenger fails with 500", func(*rand.Rand) {
+			messenger.FailNext(customtest.Status(http.StatusInternalServerError), customtest.Page(http.StatusBadGateway), customtest.Down(1))
+		}),
+		now("messenger's answer lost after it accepted", func(*rand.Rand) {
+			messenger.FailNext(customtest.AfterAccepting(customtest.Hang()), customtest.AfterAccepting(customtest.Drop()))
+		}),
+		now("messengers deliver twice at once", func(r *rand.Rand) { w.in.Front.DoubleDeliveries(1 + r.IntN(40)) }),
+		now("Waggle's answers lost", func(r *rand.Rand) { w.in.Front.LoseAnswers(1 + r.IntN(15)) }),
+	}
+}
+
+// calm heals all that may still be wrong.
+func (w *world) calm() {
+	w.in.Front.LoseAnswers(0)
+	w.in.Front.DoubleDeliveries(0)
+	w.in.CRM.Up()
+	w.in.Messenger.Heal()
+	w.in.Messenger.Listen()
+}
