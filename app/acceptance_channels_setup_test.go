@@ -3,7 +3,6 @@ package app_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -266,14 +265,10 @@ func (p *place) says(name string, texts ...string) {
 func (p *place) restartedWith(change func(*app.Config)) {
 	p.t.Helper()
 	p.app.Stop()
-	l, err := net.Listen("tcp", p.config.Listen)
-	require.NoError(p.t, err)
 	c := p.config
-	c.Listener = l
+	c.Listener = p.listener()
 	change(&c)
-	p.app, err = app.Build(p.t.Context(), c, app.Parts{API: true, Worker: true})
-	require.NoError(p.t, err)
-	require.NoError(p.t, p.app.Start(p.t.Context()))
+	p.run(c)
 }
 
 // fails lets Anna send what the messenger refuses for good.

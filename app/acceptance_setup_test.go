@@ -37,6 +37,7 @@ type body = map[string]any
 
 // place is one whole installation with a messenger and a CRM, seen from outside.
 type place struct {
+	socket    *os.File // see listener
 	t         *testing.T
 	config    app.Config
 	app       *app.App
@@ -85,7 +86,6 @@ func newPlace(t *testing.T, with ...func(*app.Config)) *place {
 	p.crm = creatiotest.New(creatiotest.Options{Framework: true, ClientID: oauthClient, ClientSecret: oauthSecret})
 	t.Cleanup(p.crm.Close)
 	p.crm.AddUser(crmAdmin, crmPassword, true)
-	p.config.Listen = "127.0.0.1:0"
 	p.start()
 	t.Cleanup(func() { p.app.Stop() })
 	p.secretKey = p.issueKey()
@@ -96,12 +96,34 @@ func newPlace(t *testing.T, with ...func(*app.Config)) *place {
 // start starts Waggle, at the same address each time.
 func (p *place) start() {
 	p.t.Helper()
-	l, err := net.Listen("tcp", p.config.Listen)
+	l := p.listener()
+	p.config.Listener, p.config.PublicURL = l, "http://"+l.Addr().String()
+	p.run(p.config)
+}
+
+func (p *place) run(c app.Config) {
+	p.t.Helper()
+	a, err := app.Build(p.t.Context(), c, app.Parts{API: true, Worker: true})
 	require.NoError(p.t, err)
-	p.config.Listener, p.config.Listen, p.config.PublicURL = l, l.Addr().String(), "http://"+l.Addr().String()
-	p.app, err = app.Build(p.t.Context(), p.config, app.Parts{API: true, Worker: true})
-	require.NoError(p.t, err)
+	p.app = a
 	require.NoError(p.t, p.app.Start(p.t.Context()))
+}
+
+// listener listens at the place's own address. The socket is kept open from one start to the next, so that nobody else can
+// take the port meanwhile.
+func (p *place) listener() net.Listener {
+	p.t.Helper()
+	if p.socket == nil {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(p.t, err)
+		p.socket, err = l.(*net.TCPListener).File()
+		require.NoError(p.t, err)
+		require.NoError(p.t, l.Close())
+		p.t.Cleanup(func() { _ = p.socket.Close() })
+	}
+	l, err := net.FileListener(p.socket)
+	require.NoError(p.t, err)
+	return l
 }
 
 // keys does what the operator does with waggle keys.

@@ -250,6 +250,7 @@ func (a *App) close() {
 	for _, f := range a.closers {
 		f()
 	}
+	a.closers = nil
 	if a.store != nil {
 		if err := a.store.Close(); err != nil {
 			a.log.Warn("close the database", "error", err)

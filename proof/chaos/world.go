@@ -88,42 +88,48 @@ func rest(ctx context.Context, d time.Duration) bool {
 }
 
 // build starts everything and lets the people come.
-func build(ctx context.Context, p plan) (w *world, err error) {
-	w = &world{plan: p, began: time.Now(), struck: map[string]int{}, finish: ctx, ledger: newLedger()}
-	if w.dir, err = os.MkdirTemp("", "waggle-chaos-"); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
+func build(ctx context.Context, p plan) (*world, error) {
+	w := &world{plan: p, began: time.Now(), struck: map[string]int{}, finish: ctx, ledger: newLedger()}
+	for _, step := range []func(context.Context) error{w.install, w.furnish} {
+		if err := step(ctx); err != nil {
 			w.close()
+			return nil, err
 		}
-	}()
+	}
+	w.say("seed %d, %d customers, %d agents, %s", p.seed, p.customers, staff, w.kind())
+	return w, nil
+}
+
+// install starts the servers, Waggle and the doubles.
+func (w *world) install(ctx context.Context) (err error) {
+	if w.dir, err = os.MkdirTemp("", "waggle-chaos-"); err != nil {
+		return err
+	}
 	o := runner.Options{
-		Binary: p.binary, Dir: w.dir, Tick: 500 * time.Millisecond, Sweep: 500 * time.Millisecond,
+		Binary: w.plan.binary, Dir: w.dir, Tick: 500 * time.Millisecond, Sweep: 500 * time.Millisecond,
 		Env: []string{"MOVABLE_CLOCK=true", "LEASE=" + lease.String()},
 	}
 	for i := range staff {
 		o.Agents = append(o.Agents, fmt.Sprint("Agent ", i+1))
 	}
-	if !p.embedded {
+	if !w.plan.embedded {
 		if err := os.Chmod(w.dir, 0o711); err != nil { //nolint:gosec // PostgreSQL's user goes through
-			return nil, err
+			return err
 		}
 		if w.servers, err = runner.StartServers(ctx, w.dir); err != nil {
-			return nil, err
+			return err
 		}
 		o.DatabaseURL, o.RedisURL = w.servers.DatabaseURL(), w.servers.RedisURL()
 	}
 	if w.in, err = runner.Install(ctx, o); err != nil {
-		return nil, err
+		return err
 	}
 	if w.town, err = w.in.SetUp(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	w.in.Front.Watch(w.ledger.seen)
-	w.come(p.customers)
-	w.say("seed %d, %d customers, %d agents, %s", p.seed, p.customers, staff, w.kind())
-	return w, w.furnish(ctx)
+	w.come(w.plan.customers)
+	return nil
 }
 
 func (w *world) kind() string {

@@ -5,13 +5,16 @@ package runner
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -151,12 +154,26 @@ func (p *Process) Ready(ctx context.Context) error {
 	}
 }
 
-// FreePort returns a loopback address nobody listens on right now.
+// lastPort is the port FreePort gave out last.
+var lastPort atomic.Uint32
+
+// The ports FreePort gives out lie below those that the system gives to outgoing connections: a process that is restarted
+// finds its port still free.
+const (
+	firstPort = 12_000
+	ports     = 16_000
+)
+
+// FreePort returns a loopback address nobody listens on right now, another one at each call.
 func FreePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+	lastPort.CompareAndSwap(0, rand.Uint32N(ports)+1)
+	for range ports {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+lastPort.Add(1)%ports)
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		return addr, l.Close()
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String(), nil
+	return "", errors.New("find a free port: none is free")
 }
