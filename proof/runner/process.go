@@ -166,7 +166,7 @@ const (
 // FreePort returns a loopback address nobody listens on right now, another one at each call.
 func FreePort() (string, error) {
 	// Two processes that choose at once begin in different places.
-	lastPort.CompareAndSwap(0, uint32(os.Getpid()*97%ports)+1) //nolint:gosec // less than ports
+	lastPort.CompareAndSwap(0, uint32(os.Getpid()*97%ports)+1)
 	for range ports {
 		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+lastPort.Add(1)%ports)
 		l, err := net.Listen("tcp", addr)
