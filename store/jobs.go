@@ -59,7 +59,7 @@ func (s *Store) ClaimJob(ctx context.Context, kind, owner string, lease time.Dur
 		job = Job{}
 		due := tx.NewSelect().Model(&job).Where("kind = ?", kind).
 			Where("state = ? OR (state = ? AND until_at < ?)", JobPending, JobRunning, s.d.now()).
-			OrderExpr("coalesce(until_at, 0), id").Limit(1)
+			OrderExpr("coalesce(until_at, 0), fence, id").Limit(1) // SQLite's clock has milliseconds: two may be equal
 		if err := s.d.skipLocked(due).Scan(ctx); err != nil {
 			return one(err, "job")
 		}
