@@ -33,19 +33,25 @@ func (l *loop) nudge() {
 func (l *loop) start(ctx context.Context, running *sync.WaitGroup, sweep time.Duration, failed func(string, error)) {
 	for range l.width {
 		running.Go(func() {
-			t := time.NewTimer(jitter(sweep))
-			defer t.Stop()
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-l.wake:
-				case <-t.C:
-					t.Reset(jitter(sweep))
-				}
-				exhaust(ctx, l.name, l.work, failed)
-			}
+			onWakeOrSweep(ctx, l.wake, sweep, func(bool) { exhaust(ctx, l.name, l.work, failed) })
 		})
+	}
+}
+
+// onWakeOrSweep works whenever it is woken and about every sweep, until ctx ends. work is told whether this is a sweep.
+func onWakeOrSweep(ctx context.Context, wake <-chan struct{}, sweep time.Duration, work func(swept bool)) {
+	t := time.NewTimer(jitter(sweep))
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+			work(false)
+		case <-t.C:
+			t.Reset(jitter(sweep))
+			work(true)
+		}
 	}
 }
 
@@ -122,19 +128,12 @@ func (p *pushes) rouse() {
 
 func (p *pushes) start(ctx context.Context, running *sync.WaitGroup, sweep time.Duration, failed func(string, error)) {
 	running.Go(func() {
-		t := time.NewTimer(jitter(sweep))
-		defer t.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-p.wake:
-			case <-t.C:
-				t.Reset(jitter(sweep))
+		onWakeOrSweep(ctx, p.wake, sweep, func(swept bool) {
+			if swept {
 				p.sweep(ctx, failed)
 			}
 			p.dispatch(ctx, running, failed)
-		}
+		})
 	})
 }
 
