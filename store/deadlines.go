@@ -179,9 +179,10 @@ func (s *Store) MonthDue(ctx context.Context, before time.Time, after *Chat, lim
 	var chats []Chat
 	q := s.read.NewSelect().Model(&chats).Where("c.closed_at IS NULL").Where("c.agent_id IS NULL OR c.on_hold").
 		Where("EXISTS (SELECT 1 FROM environments AS e WHERE e.id = c.environment_id AND e.chats_enabled AND coalesce(e.chats_enabled_at, 0) <= ?)", At(before)).
-		Where("c.last_message_at <= ?", At(before)).OrderExpr("c.last_message_at, c.id").Limit(limit)
+		Where("c.last_message_day <= ?", At(before)).Where("c.last_message_at <= ?", At(before)).
+		OrderExpr("c.last_message_day, c.id").Limit(limit)
 	if after != nil {
-		q = q.Where("(c.last_message_at, c.id) > (?, ?)", after.LastMessageAt, after.ID)
+		q = q.Where("(c.last_message_day, c.id) > (?, ?)", At(after.LastMessageAt.Truncate(24*time.Hour)), after.ID)
 	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, fmt.Errorf("look for chats nobody took within a month: %w", err)

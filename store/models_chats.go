@@ -36,6 +36,7 @@ type Chat struct {
 	LastSeq           int64          `bun:",notnull"`
 	LastDirection     chat.Direction `bun:",notnull"`
 	LastMessageAt     Time           `bun:""`
+	LastMessageDay    Time           `bun:",scanonly"` // the database derives it
 	UnansweredSince   Time           `bun:""`
 	AnsweredFrom      Time           `bun:""`
 	FirstReplyAt      Time           `bun:""`
