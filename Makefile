@@ -29,6 +29,9 @@ generate: ## Regenerate what is generated: api/gen from openapi.yaml, README's t
 fuzz: ## Fuzz every operation of the API and what parses a messenger's deliveries, half a minute each
 	FUZZ_SECONDS=30 FUZZ_SEED=$$(date +%s) go test ./api -count=1 -v -run TestFuzzOperations
 	go test ./channels/telegram -run '^$$' -fuzz FuzzParse -fuzztime 30s
+	go test ./channels/x -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
+	go test ./channels/x -run '^$$' -fuzz FuzzPage -fuzztime 30s
+	go test ./channels/messenger -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
 	go test ./channels/custom -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
 
 demo: ## Try Waggle: doubles of Telegram, a custom messenger and Creatio

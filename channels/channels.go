@@ -153,6 +153,8 @@ type Delivery struct {
 	Ignored map[string]int // updates Waggle has no use for, counted by kind ("group", "inline_query")
 	// Answer is the body of the 2xx reply where the messenger expects one; nil means an empty JSON object.
 	Answer []byte
+	// AnswerType is the MIME type of Answer; empty means application/json.
+	AnswerType string
 }
 
 // EventKind says what an Event reports.
@@ -249,6 +251,7 @@ type Part struct {
 	UserID  string // the customer's id on the messenger
 	Text    string // with a File its caption, where the kind carries one
 	ReplyTo string // MessageID of the message this part answers; only the first part carries it
+	Attempt int    // how often this part has been tried, with this time; 0: not known
 	File    *Upload
 }
 
