@@ -57,6 +57,9 @@ func (r *sqliteReceiver) receive(ctx context.Context, _ *Store, items []receiveI
 		if out[i], err = t.take(&items[i]); err != nil {
 			return nil, err
 		}
+		if err := t.audience(&out[i]); err != nil {
+			return nil, err
+		}
 	}
 	return out, tx.Commit()
 }
@@ -98,6 +101,9 @@ WHERE id = ?2 RETURNING last_seq`
 	sqlQuoted = `SELECT id FROM timeline WHERE chat_id = ?1 AND external_id = ?2
 UNION ALL SELECT message_id FROM parts WHERE chat_id = ?1 AND external_id = ?2 LIMIT 1`
 
+	sqlAudience = `SELECT c.agent_id, CASE WHEN c.agent_id IS NULL AND c.held_reason IS NULL
+THEN (SELECT q.id FROM queues q WHERE q.id = c.queue_id AND q.rule = 'to_all_agents') END FROM chats c WHERE c.id = ?`
+
 	sqlEntry = `INSERT INTO timeline (id, environment_id, chat_id, seq, kind, at, direction, author, text, target_id, reply_to, attachments, state,
 channel_id, account_id, event_key, external_id, provider_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'client', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
@@ -111,7 +117,7 @@ func (r *sqliteReceiver) prepared(ctx context.Context) (map[string]*sql.Stmt, er
 	stmts := map[string]*sql.Stmt{}
 	for _, q := range []string{
 		sqlClock, sqlChannel, sqlIdentity, sqlNewIdentity, sqlNewContact, sqlByKey, sqlOpenChat, sqlNumber, sqlKeyValid,
-		sqlNewChat, sqlOpened, sqlMessageCame, sqlEditCame, sqlQuoted, sqlEntry,
+		sqlNewChat, sqlOpened, sqlMessageCame, sqlEditCame, sqlQuoted, sqlAudience, sqlEntry,
 	} {
 		st, err := r.db.PrepareContext(ctx, q)
 		if err != nil {
@@ -142,6 +148,7 @@ func (t *sqliteTaking) exec(q string, args ...any) error {
 }
 
 func (t *sqliteTaking) take(i *receiveItem) (Received, error) {
+	i.withIDs()
 	var queue uuid.NullUUID
 	var weight int
 	err := t.row(sqlChannel, i.ChannelID, i.EnvironmentID).Scan(&queue, &weight)
@@ -170,6 +177,17 @@ func (t *sqliteTaking) take(i *receiveItem) (Received, error) {
 		return Received{Outcome: Stored, ChatID: targetChat, Seq: seq}, t.entry(i, chat.EntryEdit, targetChat, seq, target)
 	}
 	return t.message(i, identity, contact, queue, weight)
+}
+
+// audience adds who may know of what was stored.
+func (t *sqliteTaking) audience(r *Received) error {
+	if r.Outcome != Stored {
+		return nil
+	}
+	var agent, queue uuid.NullUUID
+	err := t.row(sqlAudience, r.ChatID).Scan(&agent, &queue)
+	r.AgentID, r.QueueID = agent.UUID, queue.UUID
+	return err
 }
 
 func (t *sqliteTaking) identity(i *receiveItem) (identity, contact uuid.UUID, err error) {
