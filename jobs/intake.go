@@ -12,7 +12,7 @@ import (
 
 const (
 	intakeWriters  = 3                // transactions at once, at most
-	intakeSpread   = 32               // deliveries that must wait before a transaction begins beside another: few are dearer than one
+	intakeSpread   = 16               // deliveries that must wait before a transaction begins beside another: few are dearer than one
 	intakeSlice    = 128              // events that ride in one transaction
 	intakeBacklog  = 8192             // deliveries that wait; beyond it the messenger is asked to come again
 	intakeDeadline = 20 * time.Second // of one transaction; messengers wait longer than that

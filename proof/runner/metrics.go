@@ -18,7 +18,7 @@ func (s *Slot) Metrics(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{}).Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("metrics of %s: %w", s.name, err)
 	}
