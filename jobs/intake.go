@@ -11,7 +11,6 @@ import (
 )
 
 const (
-	intakeWriters  = 3                // transactions at once, at most
 	intakeSpread   = 16               // deliveries that must wait before a transaction begins beside another: few are dearer than one
 	intakeSlice    = 128              // events that ride in one transaction
 	intakeBacklog  = 8192             // deliveries that wait; beyond it the messenger is asked to come again
@@ -43,7 +42,7 @@ func NewIntake(j *Jobs) *Intake {
 	in := &Intake{jobs: j, queue: newIntakeQueue(), uses: newChannelUses(j.Store, j.Log)}
 	var telling context.Context
 	telling, in.stopTelling = context.WithCancel(context.Background())
-	for range intakeWriters {
+	for range j.Store.ReceiversAtOnce() {
 		in.storing.Go(in.write)
 	}
 	in.telling.Go(func() { in.uses.run(telling) })

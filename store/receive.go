@@ -44,8 +44,13 @@ type Received struct {
 // receiver takes a whole slice in, in one transaction. Its slices hold no event twice, and no edit beside its own message.
 type receiver interface {
 	receive(ctx context.Context, s *Store, items []receiveItem) ([]Received, error)
+	// atOnce is how many transactions at once are worth having.
+	atOnce() int
 	close() error
 }
+
+// ReceiversAtOnce is how many calls of Receive at once are worth having: beyond it they only wait for each other.
+func (s *Store) ReceiversAtOnce() int { return s.recv.atOnce() }
 
 // receiveItem is an Inbound with the ids it may need; the JSON names are the fields of the type receive_item.
 type receiveItem struct {
