@@ -41,7 +41,6 @@ func (s *Server) App() *fiber.App {
 		CaseSensitive:           true,
 		BodyLimit:               maxRead,
 		ReadBufferSize:          maxHeaders,
-		ReduceMemoryUsage:       true, // an open event stream keeps no buffer for a next request
 		Concurrency:             maxConnections,
 		ReadTimeout:             readTimeout,
 		WriteTimeout:            writeTimeout,
