@@ -1,9 +1,10 @@
 # Everything a developer does here. `make` alone lists it.
 
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-all lint generate fuzz demo figures chaos
+.PHONY: help build test race test-all lint generate fuzz vuln demo bench chaos
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +27,14 @@ lint: ## Run the linter, with the import rule of .golangci.yml
 generate: ## Regenerate what is generated: api/gen from openapi.yaml, README's table from the flags
 	go generate ./...
 
-fuzz: ## Fuzz every operation of the API and what parses a messenger's deliveries, half a minute each
+fuzz: ## Fuzz every operation of the API and every parser, half a minute each
 	FUZZ_SECONDS=30 FUZZ_SEED=$$(date +%s) go test ./api -count=1 -v -run TestFuzzOperations
+	set -e; grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$$file"); do \
+	    go test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target$$" -fuzztime 30s; done; done
+
+vuln: ## Look for known vulnerabilities in what is built in (asks vuln.go.dev)
+	$(GOVULNCHECK) $(ARGS) ./...
 	go test ./channels/telegram -run '^$$' -fuzz FuzzParse -fuzztime 30s
 	go test ./channels/x -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
 	go test ./channels/x -run '^$$' -fuzz FuzzPage -fuzztime 30s
@@ -37,10 +44,11 @@ fuzz: ## Fuzz every operation of the API and what parses a messenger's deliverie
 demo: ## Try Waggle: doubles of Telegram, a custom messenger and Creatio
 	go run . demo
 
-figures: ## Measure start, idle use, delays and, beside pgbench where there is PostgreSQL, webhooks a second
-	go run ./proof/figures
+ONLY ?=
+bench: ## Measure everything that README promises, beside pgbench and SQLite alone, and draw it: make bench ONLY=inbound,push
+	go run ./proof/bench -only "$(ONLY)"
 
 MINUTES ?= 3
 SEED ?= 0
-chaos: ## Let everything fail at random around real processes, and count afterwards: make chaos MINUTES=30 SEED=7
+chaos: ## Let everything fail at random around real processes, and count afterwards: make chaos MINUTES=30 SEED=7; 0: any seed
 	go run ./proof/chaos -minutes $(MINUTES) -seed $(SEED)

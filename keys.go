@@ -11,6 +11,7 @@ import (
 
 	"waggle/app"
 	"waggle/chat"
+	"waggle/keyring"
 	"waggle/store"
 )
 
@@ -24,7 +25,7 @@ type keysCommand struct {
 	Revoke  keysRevoke  `cmd:"" help:"End a key at once."`
 	Release keysRelease `cmd:"" help:"Free a key from its environment, so that it can be used in another one."`
 
-	RotateKeyset keysRotateKeyset `cmd:"" help:"Change the key that encrypts stored secrets, in two runs with a restart of every process after each."`
+	RotateKeyset keysRotateKeyset `cmd:"" help:"Change the key that encrypts stored secrets: run it three times, with a restart of every process after each."`
 }
 
 type keysIssue struct {
@@ -139,15 +140,18 @@ func (k *keysRelease) Run(ctx context.Context, c *commands) error {
 	})
 }
 
-func (k *keysRotateKeyset) Run(c *commands) error {
-	inUse, err := app.RotateKeyset(c.Keys.Config)
+func (k *keysRotateKeyset) Run(ctx context.Context, c *commands) error {
+	step, err := app.RotateKeyset(ctx, c.Keys.Config)
 	if err != nil {
 		return err
 	}
-	if inUse {
-		fmt.Println("The new key is in use. Back the keyset up and restart every process; what was encrypted before still opens.")
-	} else {
+	switch step {
+	case keyring.Added:
 		fmt.Println("A new key was added. Back the keyset up, give it to every process, restart them, then run this again to use it.")
+	case keyring.InUse:
+		fmt.Println("The new key is in use; what was encrypted before still opens. Back the keyset up, give it to every process, restart them, then run this again to retire the old keys.")
+	case keyring.Retired:
+		fmt.Println("Everything stored was encrypted anew and the old keys are retired. Back the keyset up and give it to every process. Backups of the database from before need the keyset of their time.")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -72,7 +73,14 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	return nil
 }
 
+// gcPercent trades a few megabytes for half the garbage collections: what lives long is small beside what a burst of
+// webhooks leaves. GOGC in the environment overrules it.
+const gcPercent = 200
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	// SIGTERM drains; a second signal ends at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

@@ -20,6 +20,7 @@ const (
 	maxBody        = 1 << 20  // webhooks and API calls alike
 	maxRead        = 4 << 20  // larger bodies are cut off unread, which many clients take for a broken connection
 	maxHeaders     = 16 << 10 // request line included
+	maxConnections = 20_000   // at once, event streams included
 	readTimeout    = 30 * time.Second
 	writeTimeout   = 60 * time.Second // the event stream renews it with each write
 	idleTimeout    = 2 * time.Minute
@@ -40,6 +41,7 @@ func (s *Server) App() *fiber.App {
 		CaseSensitive:           true,
 		BodyLimit:               maxRead,
 		ReadBufferSize:          maxHeaders,
+		Concurrency:             maxConnections,
 		ReadTimeout:             readTimeout,
 		WriteTimeout:            writeTimeout,
 		IdleTimeout:             idleTimeout,
@@ -49,6 +51,8 @@ func (s *Server) App() *fiber.App {
 		EnableIPValidation:      true,
 		JSONDecoder:             decodeStrictly,
 		ErrorHandler:            s.render,
+		// Nobody sends us forms; reading them would make files.
+		DisablePreParseMultipartForm: true,
 	})
 	app.Use(s.observe, secureHeaders, refuseBodies)
 	s.mountOperations(app)
@@ -100,8 +104,13 @@ func secureHeaders(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// refuseBodies keeps out what is too large and what is packed: a kilobyte could unpack to gigabytes.
+// refuseBodies keeps out what is too large, what is packed (a kilobyte could unpack to gigabytes), and what has two lengths:
+// a proxy before us might go by the other one and take the rest for somebody else's request (RFC 9112 §6.3).
 func refuseBodies(c *fiber.Ctx) error {
+	if lengths(c.Request().Header.RawHeaders()) > 1 {
+		c.Context().SetConnectionClose()
+		return fail(fiber.StatusBadRequest, "ambiguous-length", "The request says twice how long its body is.")
+	}
 	if len(c.Request().Body()) > maxBody {
 		return fiber.ErrRequestEntityTooLarge
 	}
@@ -109,6 +118,17 @@ func refuseBodies(c *fiber.Ctx) error {
 		return fail(fiber.StatusUnsupportedMediaType, "unsupported-encoding", "Send the body without Content-Encoding.")
 	}
 	return c.Next()
+}
+
+// lengths counts the headers that say how long a body is.
+func lengths(raw []byte) (n int) {
+	for line := range bytes.Lines(raw) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(name, []byte(fiber.HeaderContentLength)) || bytes.EqualFold(name, []byte(fiber.HeaderTransferEncoding)) {
+			n++
+		}
+	}
+	return n
 }
 
 // withDeadline ends what a generated operation does in time.

@@ -39,12 +39,16 @@ func (s *Server) streamEvents(c *fiber.Ctx) error {
 	if err := st.refresh(c.UserContext()); err != nil {
 		return err
 	}
+	if !s.streams.take(who.Environment, streamsAtOnce) {
+		return tooMany("open event streams of this environment", streamsRetry)
+	}
 	c.Set(fiber.HeaderContentType, "text/event-stream")
 	c.Set("X-Accel-Buffering", "no")
 	stopped := c.Context().Done()
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
+		defer s.streams.give(who.Environment)
 		st.w = w
 		st.run(ctx, stopped)
 	})
@@ -62,21 +66,27 @@ func (st *stream) run(ctx context.Context, stopped <-chan struct{}) {
 		case <-stopped:
 			return
 		case e, open := <-events:
-			ok = open && st.handle(ctx, e)
+			ok = open && st.handle(ctx, e, events)
 		case <-beat.C:
 			ok = st.refresh(ctx) == nil && st.write(": alive\n\n")
 		}
 	}
 }
 
-// handle passes an event on if it concerns the caller, and reports whether the stream goes on. What may have changed what
-// an agent is offered has that read again.
-func (st *stream) handle(ctx context.Context, e jobs.Event) bool {
-	if e.Type == eventSessionEnded {
-		return e.ID != st.who.SessionID
+// handle passes on what concerns the caller of an event and those that wait behind it, and reports whether the stream goes on.
+// What may have changed what an agent is offered has that read again, once for all of them: however fast events come, a stream
+// does not fall behind.
+func (st *stream) handle(ctx context.Context, e jobs.Event, waiting <-chan jobs.Event) bool {
+	all, changed := []jobs.Event{e}, mayChangeOffers(e, st.who)
+	for n := len(waiting); n > 0; n-- {
+		next, open := <-waiting
+		if !open {
+			break // the next receive ends the stream
+		}
+		all, changed = append(all, next), changed || mayChangeOffers(next, st.who)
 	}
-	if mayChangeOffers(e, st.who) {
-		before := st.queues
+	before := st.queues
+	if changed {
 		if st.refresh(ctx) != nil {
 			return false
 		}
@@ -84,7 +94,16 @@ func (st *stream) handle(ctx context.Context, e jobs.Event) bool {
 			return false
 		}
 	}
-	return !concerns(e, st.who, st.queues) || st.send(e)
+	for _, e := range all {
+		if e.Type == eventSessionEnded && e.ID == st.who.SessionID {
+			return false
+		}
+		concerned := concerns(e, st.who, before) || concerns(e, st.who, st.queues)
+		if e.Type != eventSessionEnded && concerned && !st.send(e) {
+			return false
+		}
+	}
+	return true
 }
 
 // mayChangeOffers reports whether an agent may be offered other chats than before: he, one of his chats, a queue or a limit

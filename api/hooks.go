@@ -23,10 +23,13 @@ const (
 	hookViewMinAge = 100 * time.Millisecond // how often a wrong proof may make it read the channel again
 )
 
+// hooks is where messengers deliver.
+const hooks = "/hooks"
+
 // mountHooks mounts where messengers deliver. GET is for those that check the address with a challenge.
 func (s *Server) mountHooks(r fiber.Router) {
-	r.Get("/hooks/:kind/:channel_id", s.receiveHook)
-	r.Post("/hooks/:kind/:channel_id", s.receiveHook)
+	r.Get(hooks+"/:kind/:channel_id", s.receiveHook)
+	r.Post(hooks+"/:kind/:channel_id", s.receiveHook)
 }
 
 // receiveHook authenticates, parses and stores one delivery before it answers 2xx. What a channel that is not Active gets is
@@ -45,13 +48,23 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	if wait := s.wrongProofs.exhausted(at); wait > 0 {
 		return tooMany("deliveries without the messenger's proof from this address", wait)
 	}
+	if wait := s.wrongHooks.exhausted(at.source); wait > 0 && !s.hooks.knows(id) {
+		return tooMany("deliveries to channels that do not exist from this address", wait)
+	}
 	h, d, err := s.readHook(ctx, c, adapter, kind, id)
-	if errors.Is(err, channels.ErrUnauthorized) {
+	switch {
+	case errors.Is(err, channels.ErrUnauthorized):
 		s.wrongProofs.take(at)
+	case errors.Is(err, store.ErrNotFound):
+		s.wrongHooks.take(at.source)
 	}
 	if err != nil {
 		return hookProblem(err)
 	}
+	if !s.deliveries.take(h.row.EnvironmentID, deliveriesAtOnce) {
+		return tooManyDeliveries()
+	}
+	defer s.deliveries.give(h.row.EnvironmentID)
 	taken, err := s.Jobs.Intake.Deliver(ctx, h.row, d)
 	noteDelivery(c, h.row, d, taken)
 	if err != nil {
@@ -73,7 +86,7 @@ func (s *Server) readHook(ctx context.Context, c *fiber.Ctx, a channels.Adapter,
 		Method: c.Method(),
 		Header: func(name string) string { return c.Get(name) },
 		Query:  func(name string) string { return c.Query(name) },
-		Body:   bytes.Clone(c.Body()), // Fiber's memory is used for the next request
+		Body:   bytes.Clone(c.Request().Body()), // as it came, for it is not packed; its memory is used for the next request
 	}
 	h, err := s.hooks.get(ctx, s, kind, id, hookViewAge)
 	if err != nil {
@@ -107,9 +120,13 @@ func hookProblem(err error) error {
 
 // noteDelivery adds to the request's log line what became of a delivery: numbers, and nothing of its content.
 func noteDelivery(c *fiber.Ctx, ch *store.Channel, d channels.Delivery, t jobs.Taken) {
-	note(c, slog.String("environment_id", ch.EnvironmentID.String()), slog.String("channel_id", ch.ID.String()), slog.String("kind", ch.Kind),
-		slog.Int("events", len(d.Events)), slog.Int("stored", t.Stored), slog.Int("repeats", t.Repeats), slog.Int("dropped", t.Dropped),
-		slog.Int("parked", t.Parked), slog.Int("ignored", t.Ignored))
+	note(c, func() []slog.Attr {
+		return []slog.Attr{
+			slog.String("environment_id", ch.EnvironmentID.String()), slog.String("channel_id", ch.ID.String()), slog.String("kind", ch.Kind),
+			slog.Int("events", len(d.Events)), slog.Int("stored", t.Stored), slog.Int("repeats", t.Repeats), slog.Int("dropped", t.Dropped),
+			slog.Int("parked", t.Parked), slog.Int("ignored", t.Ignored),
+		}
+	})
 }
 
 // hookChannels remembers channels for a moment: a busy webhook need not read its channel for every message.
@@ -153,6 +170,14 @@ func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.
 		h.read[id] = fresh
 	}
 	return fresh, nil
+}
+
+// knows reports whether the channel was read before: it exists, or did.
+func (h *hookChannels) knows(id uuid.UUID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.read[id]
+	return ok
 }
 
 // forget makes this process read a channel again: it was changed here.

@@ -18,8 +18,11 @@ const (
 	noteKey      = "note"
 )
 
-// note adds to the request's one log line. Never content, never a secret.
-func note(c *fiber.Ctx, attrs ...slog.Attr) { c.Locals(noteKey, attrs) }
+// slowDelivery is when a delivery that went well is worth a line of the log.
+const slowDelivery = time.Second
+
+// note adds to the request's one log line, if it is written. Never content, never a secret.
+func note(c *fiber.Ctx, attrs func() []slog.Attr) { c.Locals(noteKey, attrs) }
 
 // panicked is a handler's panic as an error.
 type panicked struct {
@@ -95,14 +98,18 @@ func plainPath(path string) string {
 }
 
 func (s *Server) logRequest(c *fiber.Ctx, began time.Time, err error) {
-	status := c.Response().StatusCode()
+	took, status := time.Since(began), c.Response().StatusCode()
+	level := levelOf(c.Path(), status, took)
+	if !s.log().Enabled(c.UserContext(), level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("request_id", requestID(c)),
 		slog.String("method", c.Method()),
 		slog.String("route", c.Route().Path),
 		slog.String("path", plainPath(c.Path())),
 		slog.Int("status", status),
-		slog.Float64("ms", float64(time.Since(began).Microseconds())/1000),
+		slog.Float64("ms", float64(took.Microseconds())/1000),
 		slog.Int("bytes_in", len(c.Request().Body())),
 		slog.String("source", c.IP()),
 	}
@@ -112,12 +119,8 @@ func (s *Server) logRequest(c *fiber.Ctx, began time.Time, err error) {
 			attrs = append(attrs, slog.String("agent_id", who.AgentID.String()))
 		}
 	}
-	if more, ok := c.Locals(noteKey).([]slog.Attr); ok {
-		attrs = append(attrs, more...)
-	}
-	level := slog.LevelInfo
-	if isProbe(c.Path()) {
-		level = slog.LevelDebug
+	if more, ok := c.Locals(noteKey).(func() []slog.Attr); ok {
+		attrs = append(attrs, more()...)
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", explain(err)))
@@ -126,11 +129,23 @@ func (s *Server) logRequest(c *fiber.Ctx, began time.Time, err error) {
 	if errors.As(err, &p) {
 		attrs = append(attrs, slog.String("stack", string(p.stack)))
 	}
-	if status >= fiber.StatusInternalServerError && status != fiber.StatusNotImplemented {
-		level = slog.LevelError
-	}
 	s.log().LogAttrs(c.UserContext(), level, "request", attrs...)
 }
+
+// levelOf is how much a request's line matters. What comes by the thousand is counted by the metrics: a delivery that was taken
+// in is worth a line only when it took long.
+func levelOf(path string, status int, took time.Duration) slog.Level {
+	switch {
+	case status >= fiber.StatusInternalServerError && status != fiber.StatusNotImplemented:
+		return slog.LevelError
+	case isProbe(path), isHook(path) && status == fiber.StatusOK && took < slowDelivery:
+		return slog.LevelDebug
+	default:
+		return slog.LevelInfo
+	}
+}
+
+func isHook(path string) bool { return strings.HasPrefix(path, hooks+"/") }
 
 // isProbe tells the calls that machines make every few seconds; they are worth a line only when they fail.
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }

@@ -16,6 +16,9 @@ import (
 // readyTimeout bounds what /readyz asks of others.
 const readyTimeout = 2 * time.Second
 
+// maxScrapes is how many may read /metrics at once: each counts in the database, and needs no key.
+const maxScrapes = 4
+
 func (s *Server) mountOperations(app *fiber.App) {
 	metrics := s.Metrics
 	if metrics == nil {
@@ -23,7 +26,7 @@ func (s *Server) mountOperations(app *fiber.App) {
 	}
 	app.Get("/healthz", s.health)
 	app.Get("/readyz", s.ready)
-	app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+	app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})))
 }
 
 // health says that the process lives, and which version it is. It asks nobody: a slow database is no reason to restart.

@@ -80,8 +80,19 @@ func CreateStore(ctx context.Context, c Config) (*store.Store, error) {
 	return openStore(ctx, c, ring)
 }
 
-// RotateKeyset does the next of the two steps that change the encryption key: see keyring.Rotate.
-func RotateKeyset(c Config) (inUse bool, err error) { return keyring.RotateFile(c.keysetFile()) }
+// RotateKeyset does the next of the three steps that change the encryption key: see keyring.Step. The last one seals what the
+// database holds anew.
+func RotateKeyset(ctx context.Context, c Config) (keyring.Step, error) {
+	return keyring.RotateFile(c.keysetFile(), func(left *keyring.Ring) error {
+		s, err := OpenStore(ctx, c)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Close() }()
+		_, err = s.Reseal(ctx, left)
+		return err
+	})
+}
 
 func openStore(ctx context.Context, c Config, ring *keyring.Ring) (*store.Store, error) {
 	return store.Open(ctx, store.Options{URL: c.databaseURL(), MaxConns: c.Connections, Sealer: ring})

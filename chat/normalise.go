@@ -26,6 +26,9 @@ func Phone(s string) string {
 // Email returns an e-mail address in lower case, or "" where s is not one plain address.
 func Email(s string) string {
 	s = strings.TrimSpace(s)
+	if s == "" {
+		return "" // most customers: not worth a parser
+	}
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Address != s || !strings.Contains(s, "@") {
 		return ""
@@ -46,12 +49,24 @@ func CRMAddress(s string, allowHTTP bool) (root, prefix string, err error) {
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || (u.Scheme == "http" && !allowHTTP) {
 		return "", "", ErrAddressScheme
 	}
-	if u.Hostname() == "" || u.User != nil {
+	if strings.Trim(u.Hostname(), ".") == "" || u.User != nil {
 		return "", "", ErrAddressHost
 	}
-	path := strings.TrimRight(u.Path, "/")
+	path := strings.TrimRight(u.EscapedPath(), "/")
 	if rest, ok := strings.CutSuffix(path, "/0"); ok {
 		path, prefix = rest, "/0"
 	}
-	return u.Scheme + "://" + strings.ToLower(u.Host) + path, prefix, nil
+	return u.Scheme + "://" + hostOf(u) + path, prefix, nil
+}
+
+// hostOf writes a URL's host as browsers do: in lower case, without the scheme's own port, and without the root's dot.
+func hostOf(u *url.URL) string {
+	host, port := strings.TrimRight(strings.ToLower(u.Hostname()), "."), u.Port()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port == "" || port == map[string]string{"https": "443", "http": "80"}[u.Scheme] {
+		return host
+	}
+	return host + ":" + port
 }

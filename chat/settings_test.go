@@ -69,6 +69,10 @@ func TestS3_43_CRMAddress(t *testing.T) {
 		{"with /0", "https://yoursite.domain.com/0", "https://yoursite.domain.com", "/0", nil},
 		{"with /0/ and capitals", "https://YourSite.domain.com/0/", "https://yoursite.domain.com", "/0", nil},
 		{"without it", "https://yoursite.domain.com", "https://yoursite.domain.com", "", nil},
+		{"its own port and the root's dot say nothing", "https://yoursite.domain.com.:443/0", "https://yoursite.domain.com", "/0", nil},
+		{"another port does", "https://yoursite.domain.com:8443", "https://yoursite.domain.com:8443", "", nil},
+		{"an IPv6 address", "https://[2001:DB8::1]:443/0", "https://[2001:db8::1]", "/0", nil},
+		{"only a dot", "https://./0", "", "", chat.ErrAddressHost},
 		{"plain http", "http://yoursite.domain.com/0", "", "", chat.ErrAddressScheme},
 		{"missing host", "https:///0", "", "", chat.ErrAddressHost},
 	} {

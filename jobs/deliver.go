@@ -25,11 +25,15 @@ const (
 // Deliver sends what agents wrote: it leases lanes that are due, as many as there is room for, works each in timeline order,
 // and goes on until nothing is due and nothing is being sent. It returns how many lanes it worked. Any number may run at once.
 //
+// However many messengers hang, the others are not slower: a lane that is being sent for longer than a moment takes no place
+// from others, and sendsPerRoute bounds how many such lanes a channel has.
+//
 // When ctx ends no more lanes are taken; calls under way are finished, as breaking one off would leave its outcome unknown.
 func (j *Jobs) Deliver(ctx context.Context) (worked int, err error) {
-	d := delivering{Jobs: j, busy: map[uuid.UUID]int{}, done: make(chan store.SendLane, sendsAtOnce), look: true}
+	d := delivering{Jobs: j, busy: map[uuid.UUID]int{}, done: make(chan *sending, sendsAtOnce), look: true}
 	for {
-		if d.look && d.inFlight < sendsAtOnce && err == nil && ctx.Err() == nil {
+		d.passOver(time.Now())
+		if d.look && d.inFlight-d.slow < sendsAtOnce && err == nil && ctx.Err() == nil {
 			n, claimErr := d.claim(ctx)
 			worked, err = worked+n, claimErr
 		}
@@ -50,9 +54,31 @@ func (j *Jobs) Deliver(ctx context.Context) (worked int, err error) {
 type delivering struct {
 	*Jobs
 	busy     map[uuid.UUID]int // lanes by channel
-	done     chan store.SendLane
+	sending  []*sending        // those that are not slow, oldest first
+	done     chan *sending
 	inFlight int
+	slow     int  // of those in flight
 	look     bool // there may be more to claim
+}
+
+// sending is a lane that is being worked.
+type sending struct {
+	channel uuid.UUID
+	since   time.Time
+	slow    bool
+	ended   bool
+}
+
+// passOver takes note of the lanes that have become slow.
+func (d *delivering) passOver(now time.Time) {
+	for len(d.sending) > 0 && (d.sending[0].ended || now.Sub(d.sending[0].since) > d.sendPatience()) {
+		if s := d.sending[0]; !s.ended {
+			s.slow = true
+			d.slow++
+			d.look = true
+		}
+		d.sending = d.sending[1:]
+	}
 }
 
 // claim leases what there is room for and starts it.
@@ -63,12 +89,14 @@ func (d *delivering) claim(ctx context.Context) (int, error) {
 			full = append(full, id)
 		}
 	}
-	lanes, err := d.Store.ClaimSends(ctx, d.Owner, sendsAtOnce-d.inFlight, sendsPerClaim, full, d.lease())
+	lanes, err := d.Store.ClaimSends(ctx, d.Owner, sendsAtOnce-(d.inFlight-d.slow), sendsPerClaim, full, d.lease())
 	for _, lane := range lanes {
-		d.busy[lane.ChannelID]++
+		s := &sending{channel: lane.ChannelID, since: time.Now()}
+		d.sending = append(d.sending, s)
+		d.busy[s.channel]++
 		go func() {
 			d.workLane(context.WithoutCancel(ctx), lane)
-			d.done <- lane
+			d.done <- s
 		}()
 	}
 	d.inFlight += len(lanes)
@@ -80,8 +108,8 @@ func (d *delivering) claim(ctx context.Context) (int, error) {
 // now and then, as something may have become due while others are being sent.
 func (d *delivering) wait() {
 	select {
-	case lane := <-d.done:
-		d.finish(lane)
+	case s := <-d.done:
+		d.finish(s)
 	case <-time.After(sendsClaimWait):
 		d.look = true
 	}
@@ -90,10 +118,14 @@ func (d *delivering) wait() {
 	}
 }
 
-func (d *delivering) finish(lane store.SendLane) {
+func (d *delivering) finish(s *sending) {
+	s.ended = true
 	d.inFlight--
-	d.busy[lane.ChannelID]--
-	if d.busy[lane.ChannelID] == sendsPerRoute-sendsPerClaim || d.inFlight == 0 {
+	if s.slow {
+		d.slow--
+	}
+	d.busy[s.channel]--
+	if d.busy[s.channel] == sendsPerRoute-sendsPerClaim || d.inFlight == 0 {
 		d.look = true
 	}
 }

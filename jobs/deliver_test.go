@@ -324,3 +324,36 @@ func TestDeliverASlowChannelKeepsNobodyWaiting(t *testing.T) {
 		require.Len(w, w.messenger.texts(), 21)
 	})
 }
+
+func TestDeliverManyHangingChannelsKeepNobodyWaiting(t *testing.T) {
+	eachLane(t, func(w *laneWorld) {
+		w.jobs.Lease = 30 * time.Second // a call that hangs may take a third of it
+		open, arrived := make(chan struct{}), make(chan struct{}, 100)
+		hanging := map[uuid.UUID]bool{}
+		w.messenger.program(func(ch channels.Channel, _ channels.Part) error {
+			if hanging[ch.ID] {
+				arrived <- struct{}{}
+				<-open
+			}
+			return nil
+		})
+		for range 8 {
+			id := w.newChannel(w.env)
+			hanging[id] = true
+			for range 9 {
+				w.replies(w.writes(id, uuid.NewString(), "hello"), "slow")
+			}
+		}
+		done := make(chan int)
+		go func() { done <- w.deliver() }()
+		for range 64 { // as many as one Deliver works at once
+			<-arrived
+		}
+		quick := w.replies(w.writes(w.channel, "eve", "hello"), "quick")
+		require.Eventually(w, func() bool { return w.entry(quick).State == chat.MessageDelivered }, 8*time.Second, 10*time.Millisecond)
+		require.Empty(w, arrived, "a channel has at most eight sends under way")
+		close(open)
+		require.Equal(w, 73, <-done)
+		require.Len(w, w.messenger.texts(), 73)
+	})
+}

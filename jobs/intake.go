@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"sync"
 	"time"
 
@@ -12,9 +11,9 @@ import (
 )
 
 const (
-	intakeShards   = 2                // transactions at once; measured: more writers are slower, not faster
-	intakeSlice    = 256              // events that ride in one transaction
-	intakeBacklog  = 4096             // deliveries that wait in one shard; beyond it the messenger is asked to come again
+	intakeSpread   = 16               // deliveries that must wait before a transaction begins beside another: few are dearer than one
+	intakeSlice    = 128              // events that ride in one transaction
+	intakeBacklog  = 8192             // deliveries that wait; beyond it the messenger is asked to come again
 	intakeDeadline = 20 * time.Second // of one transaction; messengers wait longer than that
 	intakeFlush    = 3 * time.Second  // how often the channels' counters are written
 )
@@ -30,37 +29,29 @@ type Taken struct {
 // Intake takes deliveries in by natural batching: what arrives while a transaction runs rides together in the next one. There
 // is no timer; a lone delivery goes at once. It is safe for concurrent use.
 type Intake struct {
-	jobs   *Jobs
-	shards [intakeShards]*intakeShard
-	news   *intakeNews
-	uses   *channelUses
+	jobs  *Jobs
+	queue *intakeQueue
+	uses  *channelUses
 
-	storing, telling         sync.WaitGroup
-	stopStoring, stopTelling context.CancelFunc
+	storing, telling sync.WaitGroup
+	stopTelling      context.CancelFunc
 }
 
 // NewIntake starts an intake. Close ends it.
 func NewIntake(j *Jobs) *Intake {
-	in := &Intake{jobs: j, news: newIntakeNews(j), uses: newChannelUses(j.Store, j.Log)}
-	var storing, telling context.Context
-	storing, in.stopStoring = context.WithCancel(context.Background())
+	in := &Intake{jobs: j, queue: newIntakeQueue(), uses: newChannelUses(j.Store, j.Log)}
+	var telling context.Context
 	telling, in.stopTelling = context.WithCancel(context.Background())
-	for i := range in.shards {
-		sh := &intakeShard{wake: make(chan struct{}, 1)}
-		in.shards[i] = sh
-		in.storing.Go(func() { in.run(storing, sh) })
+	for range j.Store.ReceiversAtOnce() {
+		in.storing.Go(in.write)
 	}
-	in.telling.Go(func() { in.news.run(telling) })
 	in.telling.Go(func() { in.uses.run(telling) })
 	return in
 }
 
 // Close refuses further deliveries, finishes those that wait, and writes the counters.
 func (in *Intake) Close() {
-	for _, sh := range in.shards {
-		sh.close()
-	}
-	in.stopStoring()
+	in.queue.close()
 	in.storing.Wait()
 	in.stopTelling()
 	in.telling.Wait()
@@ -80,7 +71,7 @@ func (in *Intake) Deliver(ctx context.Context, ch *store.Channel, d channels.Del
 		return Taken{Ignored: ignored}, nil
 	}
 	w := &waiting{kind: ch.Kind, events: inbound(ch, d.Events), settled: make(chan []store.Received, 1)}
-	if !in.shardOf(w.events[0]).put(w) {
+	if !in.queue.put(w) {
 		return Taken{}, ErrIntakeBusy
 	}
 	select {
@@ -99,15 +90,6 @@ func inbound(ch *store.Channel, events []channels.Event) []store.Inbound {
 		all[i] = store.Inbound{EnvironmentID: ch.EnvironmentID, ChannelID: ch.ID, AccountID: ch.AccountID, Event: e}
 	}
 	return all
-}
-
-// shardOf keeps one user's deliveries in one shard, so that their order stands and two transactions rarely meet in a chat. A
-// delivery with several users goes where its first one does: it is never torn.
-func (in *Intake) shardOf(e store.Inbound) *intakeShard {
-	h := fnv.New32a()
-	_, _ = h.Write(e.ChannelID[:])
-	_, _ = h.Write([]byte(e.Event.User.ID))
-	return in.shards[h.Sum32()%intakeShards]
 }
 
 func countTaken(out []store.Received) (Taken, error) {
@@ -130,22 +112,11 @@ func countTaken(out []store.Received) (Taken, error) {
 	return t, nil
 }
 
-// run takes slice after slice of one shard until it is closed and empty.
-func (in *Intake) run(ctx context.Context, sh *intakeShard) {
-	for {
-		slice := sh.take()
-		if len(slice) == 0 {
-			select {
-			case <-sh.wake:
-			case <-ctx.Done():
-				if slice = sh.take(); len(slice) == 0 {
-					return
-				}
-				in.store(slice)
-			}
-			continue
-		}
+// write stores slice after slice until the queue is closed and empty.
+func (in *Intake) write() {
+	for slice := in.queue.take(); slice != nil; slice = in.queue.take() {
 		in.store(slice)
+		in.queue.done(slice)
 	}
 }
 
@@ -158,7 +129,7 @@ func (in *Intake) store(slice []*waiting) {
 		events = append(events, w.events...)
 	}
 	out := in.jobs.Store.Receive(ctx, events)
-	in.news.add(events, out)
+	in.tell(events, out)
 	for _, w := range slice {
 		in.settle(w, out[:len(w.events):len(w.events)])
 		out = out[len(w.events):]
@@ -185,51 +156,4 @@ type waiting struct {
 	kind    string
 	events  []store.Inbound
 	settled chan []store.Received // holds one answer, so that nobody waits for a caller who has gone
-}
-
-// intakeShard holds what waits for the next transaction.
-type intakeShard struct {
-	wake chan struct{}
-
-	mu     sync.Mutex
-	queue  []*waiting
-	closed bool
-}
-
-// put appends a delivery and reports whether there was room.
-func (sh *intakeShard) put(w *waiting) bool {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.closed || len(sh.queue) >= intakeBacklog {
-		return false
-	}
-	sh.queue = append(sh.queue, w)
-	select {
-	case sh.wake <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-// take removes up to intakeSlice events, whole deliveries only and at least one.
-func (sh *intakeShard) take() []*waiting {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	n, events := 0, 0
-	for n < len(sh.queue) && (n == 0 || events+len(sh.queue[n].events) <= intakeSlice) {
-		events += len(sh.queue[n].events)
-		n++
-	}
-	slice := sh.queue[:n:n]
-	sh.queue = sh.queue[n:]
-	if len(sh.queue) == 0 {
-		sh.queue = nil // lets the array go
-	}
-	return slice
-}
-
-func (sh *intakeShard) close() {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	sh.closed = true
 }

@@ -279,6 +279,7 @@ func BenchmarkIntake(b *testing.B) {
 					}
 				})
 			}
+			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
 				next <- n
 			}

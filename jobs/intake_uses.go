@@ -11,6 +11,9 @@ import (
 	"waggle/store"
 )
 
+// usesDeadline bounds the write of the counters.
+const usesDeadline = 5 * time.Second
+
 // channelUses collects the channels' counters, so that a message costs no extra UPDATE. What a crash loses are counts.
 type channelUses struct {
 	store *store.Store
@@ -63,7 +66,7 @@ func (c *channelUses) flush() {
 	for _, u := range uses {
 		all = append(all, u)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), newsDeadline)
+	ctx, cancel := context.WithTimeout(context.Background(), usesDeadline)
 	defer cancel()
 	if err := c.store.NoteChannelUse(ctx, all); err != nil {
 		c.log.Warn("the channels' counters could not be written", slog.Any("error", err))

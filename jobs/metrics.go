@@ -10,6 +10,7 @@ type Metrics struct {
 	PushTime *prometheus.HistogramVec // seconds of a push: crm
 	SendTime *prometheus.HistogramVec // seconds of a send: kind
 	Runs     *prometheus.CounterVec   // job runs: job, outcome
+	RunTime  *prometheus.HistogramVec // seconds of a job run: job
 	Affected *prometheus.CounterVec   // chats a job moved or closed: job
 	Errors   *prometheus.CounterVec   // errors by kind: where, kind
 }
@@ -33,6 +34,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		PushTime: seconds("push_seconds", "Duration of a push to a CRM.", "crm"),
 		SendTime: seconds("send_seconds", "Duration of a send to a messenger.", "kind"),
 		Runs:     counter("job_runs_total", "Runs of background jobs.", "job", "outcome"),
+		RunTime:  seconds("job_seconds", "Duration of a background job's run.", "job"),
 		Affected: counter("job_affected_total", "Chats that background jobs transferred or closed.", "job"),
 		Errors:   counter("errors_total", "Errors by where they happened and their kind.", "where", "kind"),
 	}

@@ -33,6 +33,10 @@ func (j *Jobs) Route(ctx context.Context, environment uuid.UUID) error {
 
 // routeSome routes one batch and returns how many chats found an agent.
 func (j *Jobs) routeSome(ctx context.Context, environment uuid.UUID) (int, error) {
+	// Most hints find nobody waiting; reading the team costs what all its open chats do.
+	if waits, err := j.Store.ChatsWait(ctx, environment); err != nil || !waits {
+		return 0, err
+	}
 	team, err := j.Store.Team(ctx, environment)
 	if err != nil {
 		return 0, err

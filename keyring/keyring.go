@@ -88,20 +88,30 @@ func LoadOrCreate(path string) (*Ring, error) {
 	return Load(path)
 }
 
-// RotateFile is Rotate for the keyset of a file, which only its owner may read afterwards.
-func RotateFile(path string) (inUse bool, err error) {
+// RotateFile is Rotate for the keyset of a file, which only its owner may read afterwards. Before Retired is written, reseal gets
+// what will be left: it must seal all that was sealed with the old keys anew. If it fails, the file stays as it is.
+func RotateFile(path string, reseal func(left *Ring) error) (Step, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return false, fmt.Errorf("read the keyset: %w", err)
+		return "", fmt.Errorf("read the keyset: %w", err)
 	}
-	rotated, inUse, err := Rotate(string(text))
+	rotated, step, err := Rotate(string(text))
 	if err != nil {
-		return false, fmt.Errorf("rotate the keyset %s: %w", path, err)
+		return "", fmt.Errorf("rotate the keyset %s: %w", path, err)
+	}
+	if step == Retired {
+		left, err := Parse(rotated)
+		if err != nil {
+			return "", fmt.Errorf("rotate the keyset %s: %w", path, err)
+		}
+		if err := reseal(left); err != nil {
+			return "", fmt.Errorf("retire the old keys of %s: %w", path, err)
+		}
 	}
 	if err := writeWhole(path, rotated, os.Rename); err != nil {
-		return false, fmt.Errorf("write the keyset %s: %w", path, err)
+		return "", fmt.Errorf("write the keyset %s: %w", path, err)
 	}
-	return inUse, nil
+	return step, nil
 }
 
 // create writes a new keyset to a file that does not exist yet.
@@ -138,29 +148,45 @@ func New() (string, error) {
 	return write(h)
 }
 
-// Rotate changes the key that seals in two steps, so that no process meets what it cannot open: the first adds a new key that
-// only opens, the next one makes it the primary key. Between them every process must have got the keyset. It returns the keyset
-// in base64 and whether its newest key is in use. What was sealed before still opens.
-func Rotate(text string) (rotated string, inUse bool, err error) {
+// Step is what a rotation has done.
+type Step string
+
+// The steps, in their order. After each every process must have got the keyset before the next one.
+const (
+	Added   Step = "added"   // a new key, which only opens: what others seal with it later can be opened everywhere
+	InUse   Step = "in use"  // it seals; the old keys still open what they sealed
+	Retired Step = "retired" // the old keys are gone
+)
+
+// Rotate does the next step of changing the key that seals, and returns the keyset in base64.
+func Rotate(text string) (rotated string, step Step, err error) {
 	h, err := read(text)
 	if err != nil {
-		return "", false, err
+		return "", "", err
 	}
 	m, info := keyset.NewManagerFromHandle(h), h.KeysetInfo()
-	newest := info.GetKeyInfo()[len(info.GetKeyInfo())-1].GetKeyId()
-	if newest == info.GetPrimaryKeyId() {
+	keys := info.GetKeyInfo()
+	newest := keys[len(keys)-1].GetKeyId()
+	switch {
+	case newest != info.GetPrimaryKeyId():
+		step, err = InUse, m.SetPrimary(newest)
+	case len(keys) > 1:
+		step = Retired
+		for _, old := range keys[:len(keys)-1] {
+			err = errors.Join(err, m.Delete(old.GetKeyId()))
+		}
+	default:
+		step = Added
 		_, err = m.Add(aead.AES256GCMKeyTemplate())
-	} else {
-		inUse, err = true, m.SetPrimary(newest)
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("rotate the keyset: %w", err)
+		return "", "", fmt.Errorf("rotate the keyset: %w", err)
 	}
 	if h, err = m.Handle(); err != nil {
-		return "", false, fmt.Errorf("rotate the keyset: %w", err)
+		return "", "", fmt.Errorf("rotate the keyset: %w", err)
 	}
 	rotated, err = write(h)
-	return rotated, inUse, err
+	return rotated, step, err
 }
 
 func read(text string) (*keyset.Handle, error) {

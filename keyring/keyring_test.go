@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -51,9 +52,9 @@ func TestRotatedKeysetOpensOldAndSealsNew(t *testing.T) {
 	sealedOld, err := old.Seal([]byte("before"), "row")
 	require.NoError(t, err)
 
-	added, inUse, err := Rotate(text)
+	added, step, err := Rotate(text)
 	require.NoError(t, err)
-	require.False(t, inUse)
+	require.Equal(t, Added, step)
 	between, err := Parse(added)
 	require.NoError(t, err)
 	sealedBetween, err := between.Seal([]byte("between"), "row")
@@ -61,9 +62,9 @@ func TestRotatedKeysetOpensOldAndSealsNew(t *testing.T) {
 	_, err = old.Open(sealedBetween, "row")
 	require.NoError(t, err, "a process with the old keyset opens what one with the new one sealed")
 
-	rotated, inUse, err := Rotate(added)
+	rotated, step, err := Rotate(added)
 	require.NoError(t, err)
-	require.True(t, inUse)
+	require.Equal(t, InUse, step)
 	now, err := Parse(rotated)
 	require.NoError(t, err)
 
@@ -77,6 +78,19 @@ func TestRotatedKeysetOpensOldAndSealsNew(t *testing.T) {
 	require.ErrorIs(t, err, ErrOpen, "the new key seals")
 	_, err = between.Open(sealedNew, "row")
 	require.NoError(t, err, "and a process that has not got the second step opens it")
+
+	retired, step, err := Rotate(rotated)
+	require.NoError(t, err)
+	require.Equal(t, Retired, step)
+	left, err := Parse(retired)
+	require.NoError(t, err)
+	_, err = left.Open(sealedNew, "row")
+	require.NoError(t, err)
+	_, err = left.Open(sealedOld, "row")
+	require.ErrorIs(t, err, ErrOpen, "the old key is gone")
+	_, step, err = Rotate(retired)
+	require.NoError(t, err)
+	require.Equal(t, Added, step, "and it begins again")
 }
 
 func TestRotatedFileStaysWholeAndPrivate(t *testing.T) {
@@ -85,11 +99,20 @@ func TestRotatedFileStaysWholeAndPrivate(t *testing.T) {
 	require.NoError(t, err)
 	sealed, err := old.Seal([]byte("x"), "row")
 	require.NoError(t, err)
-	for _, want := range []bool{false, true, false, true} {
-		inUse, err := RotateFile(path)
+	reseals := 0
+	reseal := func(left *Ring) (err error) {
+		plain, err := old.Open(sealed, "row")
 		require.NoError(t, err)
-		require.Equal(t, want, inUse)
+		reseals++
+		sealed, err = left.Seal(plain, "row")
+		return err
 	}
+	for _, want := range []Step{Added, InUse, Retired, Added} {
+		step, err := RotateFile(path, reseal)
+		require.NoError(t, err)
+		require.Equal(t, want, step)
+	}
+	require.Equal(t, 1, reseals)
 	now, err := Load(path)
 	require.NoError(t, err)
 	_, err = now.Open(sealed, "row")
@@ -102,11 +125,56 @@ func TestRotatedFileStaysWholeAndPrivate(t *testing.T) {
 	require.Len(t, left, 1, "nothing else stays behind")
 
 	require.NoError(t, os.WriteFile(path, []byte("half a key"), 0o600))
-	_, err = RotateFile(path)
+	_, err = RotateFile(path, nil)
 	require.ErrorIs(t, err, ErrKeyset)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, "half a key", string(text), "what is no keyset is left alone")
+}
+
+// What could not be sealed anew still needs the old keys.
+func TestOldKeysStayWhereResealingFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "waggle.keyset")
+	old, err := LoadOrCreate(path)
+	require.NoError(t, err)
+	sealed, err := old.Seal([]byte("x"), "row")
+	require.NoError(t, err)
+	fails := func(*Ring) error { return errors.New("the database is away") }
+	for range 2 {
+		_, err = RotateFile(path, fails)
+		require.NoError(t, err)
+	}
+	_, err = RotateFile(path, fails)
+	require.ErrorContains(t, err, "the database is away")
+	now, err := Load(path)
+	require.NoError(t, err)
+	_, err = now.Open(sealed, "row")
+	require.NoError(t, err)
+}
+
+// Whatever a keyset's text is, it is read or refused, and what is read seals and opens.
+func FuzzParse(f *testing.F) {
+	text, err := New()
+	require.NoError(f, err)
+	clear, err := base64.StdEncoding.DecodeString(text)
+	require.NoError(f, err)
+	for _, seed := range []string{text, string(clear), "", "{}", `{"primaryKeyId":1,"key":[{}]}`, `{"primaryKeyId":-1,"key":null}`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ring, err := Parse(text)
+		if err != nil {
+			require.ErrorIs(t, err, ErrKeyset)
+			return
+		}
+		sealed, err := ring.Seal([]byte("x"), "row")
+		require.NoError(t, err)
+		plain, err := ring.Open(sealed, "row")
+		require.NoError(t, err)
+		require.Equal(t, "x", string(plain))
+		_, _, err = Rotate(text)
+		require.NoError(t, err)
+	})
 }
 
 func TestParseTakesJSONAndBase64(t *testing.T) {

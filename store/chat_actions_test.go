@@ -180,6 +180,34 @@ func TestResend(t *testing.T) {
 	})
 }
 
+// A message that is sent again was written before what the client has written since: he still waits (b15).
+func TestResendDoesNotAnswerWhatCameLater(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		d := newDesk(t, s)
+		for _, end := range []chat.PartState{chat.PartFailed, chat.PartUnknown} {
+			user := string(end)
+			id := d.accepted(user)
+			message := d.Replies(id, d.a)
+			d.Settle(end)
+			d.Writes(d.channel, user)
+			before := d.Look(id)
+			require.False(t, before.UnansweredSince.IsZero())
+			_, err := d.Resend(ctx, d.Env, id, message, d.a)
+			require.NoError(t, err)
+			after := d.Look(id)
+			assert.Equal(t, before.UnansweredSince, after.UnansweredSince, user)
+			assert.Equal(t, before.AgentDueSince, after.AgentDueSince, user)
+			d.Settle(chat.PartSent)
+			after = d.Look(id)
+			assert.Equal(t, before.UnansweredSince, after.UnansweredSince, user)
+			assert.True(t, after.ClosingSince.IsZero(), "it does not start the closing clock either")
+			m, err := d.MessageOf(ctx, d.Env, id, message)
+			require.NoError(t, err)
+			assert.Equal(t, chat.MessageDelivered, m.State)
+		}
+	})
+}
+
 func TestCloseReopen(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		d := newDesk(t, s)

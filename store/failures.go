@@ -240,8 +240,7 @@ func (s *Store) sendAgain(ctx context.Context, tx bun.Tx, f *Failure, message uu
 	}
 	var later bool
 	if err == nil {
-		later, err = tx.NewSelect().Model((*Entry)(nil)).Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).
-			Where("seq > ?", e.Seq).Where("direction = ?", chat.In).Exists(ctx)
+		later, err = clientWroteAfter(ctx, tx, *c, e.Seq)
 	}
 	if err == nil {
 		q := tx.NewUpdate().Model(c).Set("out_seq = CASE WHEN out_seq < ?0 THEN out_seq ELSE ?0 END", e.Seq-1).

@@ -37,6 +37,10 @@ type Send struct {
 	UserID  string // the customer's id on the messenger
 }
 
+// sendsLookedAt bounds how many due lanes a claim looks at, longest due first: what a claim costs does not follow the backlog.
+// A channel with more than that is among the busy ones soon, and then the others are seen.
+const sendsLookedAt = 1_000
+
 // ClaimSends leases up to limit lanes that are due, at most perChannel of one channel and none of the channels in busy.
 func (s *Store) ClaimSends(ctx context.Context, owner string, limit, perChannel int, busy []uuid.UUID, lease time.Duration) ([]SendLane, error) {
 	var lanes []SendLane
@@ -45,12 +49,13 @@ func (s *Store) ClaimSends(ctx context.Context, owner string, limit, perChannel 
 		due := func(q *bun.SelectQuery) *bun.SelectQuery {
 			return q.Where("c.out_due_at <= ?", s.d.now()).Where("c.out_until IS NULL OR c.out_until < ?", s.d.now())
 		}
-		ranked := due(tx.NewSelect().TableExpr("chats AS c")).
-			ColumnExpr("c.id, c.out_due_at, row_number() OVER (PARTITION BY c.channel_id ORDER BY c.out_due_at) AS place").
-			Join("JOIN environments AS e ON e.id = c.environment_id").Where("e.chats_enabled")
+		oldest := due(tx.NewSelect().TableExpr("chats AS c")).ColumnExpr("c.id, c.channel_id, c.out_due_at").
+			Join("JOIN environments AS e ON e.id = c.environment_id").Where("e.chats_enabled").OrderExpr("c.out_due_at").Limit(sendsLookedAt)
 		if len(busy) > 0 {
-			ranked = ranked.Where("c.channel_id NOT IN (?)", bun.List(busy))
+			oldest = oldest.Where("c.channel_id NOT IN (?)", bun.List(busy))
 		}
+		ranked := tx.NewSelect().TableExpr("(?) AS o", oldest).
+			ColumnExpr("o.id, o.out_due_at, row_number() OVER (PARTITION BY o.channel_id ORDER BY o.out_due_at) AS place")
 		wanted := tx.NewSelect().TableExpr("(?) AS r", ranked).Column("id").Where("place <= ?", perChannel).OrderExpr("out_due_at").Limit(limit)
 		var ids []uuid.UUID
 		// Asked again of the locked rows: another worker may have leased and released one meanwhile.

@@ -35,15 +35,22 @@ type Received struct {
 	Outcome ReceiveOutcome
 	ChatID  uuid.UUID
 	Seq     int64
-	Opened  bool // this event opened the chat
+	Opened  bool      // this event opened the chat
+	AgentID uuid.UUID // as in Audience, of a stored one
+	QueueID uuid.UUID // as in Audience, of a stored one
 	Err     error
 }
 
 // receiver takes a whole slice in, in one transaction. Its slices hold no event twice, and no edit beside its own message.
 type receiver interface {
 	receive(ctx context.Context, s *Store, items []receiveItem) ([]Received, error)
+	// atOnce is how many transactions at once are worth having.
+	atOnce() int
 	close() error
 }
+
+// ReceiversAtOnce is how many calls of Receive at once are worth having: beyond it they only wait for each other.
+func (s *Store) ReceiversAtOnce() int { return s.recv.atOnce() }
 
 // receiveItem is an Inbound with the ids it may need; the JSON names are the fields of the type receive_item.
 type receiveItem struct {
@@ -59,17 +66,22 @@ type receiveItem struct {
 	Email         string          `json:"email"`
 	Kind          string          `json:"kind"`
 	EventKey      string          `json:"event_key"`
-	MessageKey    *string         `json:"message_key"`
-	MessageID     *string         `json:"message_id"`
-	ReplyTo       *string         `json:"reply_to"`
+	MessageKey    *string         `json:"message_key,omitempty"`
+	MessageID     *string         `json:"message_id,omitempty"`
+	ReplyTo       *string         `json:"reply_to,omitempty"`
 	Body          string          `json:"body"`
 	Attachments   json.RawMessage `json:"attachments,omitempty"`
-	ProviderAt    *int64          `json:"provider_at"`
+	ProviderAt    *int64          `json:"provider_at,omitempty"`
 	EntryID       uuid.UUID       `json:"entry_id"`
-	OpenedID      uuid.UUID       `json:"opened_id"`
-	NewIdentity   uuid.UUID       `json:"new_identity"`
-	NewContact    uuid.UUID       `json:"new_contact"`
-	NewChat       uuid.UUID       `json:"new_chat"`
+	OpenedID      uuid.UUID       `json:"opened_id,omitzero"` // these four are set by withIDs
+	NewIdentity   uuid.UUID       `json:"new_identity,omitzero"`
+	NewContact    uuid.UUID       `json:"new_contact,omitzero"`
+	NewChat       uuid.UUID       `json:"new_chat,omitzero"`
+}
+
+// withIDs gives the item the ids of what may have to be made for it: a customer's first message makes all of it.
+func (i *receiveItem) withIDs() {
+	i.OpenedID, i.NewIdentity, i.NewContact, i.NewChat = newID(), newID(), newID(), newID()
 }
 
 // Receive takes a slice of events in: identity, contact, chat, timeline and the facts on the chat, all committed when it
@@ -106,13 +118,17 @@ func idOf(e Inbound) eventID { return eventID{e.ChannelID, e.AccountID, e.Event.
 func rounds(events []Inbound) [][]int {
 	first, later := []int{}, []int{}
 	seen := make(map[eventID]bool, len(events))
-	delayed := map[string]bool{}
+	type sender struct {
+		channel uuid.UUID
+		user    string
+	}
+	delayed := map[sender]bool{}
 	for i, e := range events {
 		if seen[idOf(e)] {
 			continue
 		}
 		seen[idOf(e)] = true
-		user := e.ChannelID.String() + e.Event.User.ID
+		user := sender{e.ChannelID, e.Event.User.ID}
 		// Once one event of a user is delayed, his later ones are too: his order stands.
 		if delayed[user] || e.Event.Kind == channels.Edit && seen[eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}] {
 			delayed[user] = true
@@ -246,7 +262,7 @@ func newReceiveItem(ord int, in Inbound) receiveItem {
 		Language: chat.Storable(e.User.Language), Phone: chat.Phone(e.User.Phone), Email: chat.Email(e.User.Email),
 		Kind: string(e.Kind), EventKey: chat.Storable(e.Key), MessageKey: optional(e.MessageKey), MessageID: optional(e.MessageID),
 		ReplyTo: optional(e.ReplyTo), Body: chat.Storable(e.Text),
-		EntryID: newID(), OpenedID: newID(), NewIdentity: newID(), NewContact: newID(), NewChat: newID(),
+		EntryID: newID(),
 	}
 	if item.UserName == "" {
 		item.UserName = item.UserID

@@ -22,6 +22,9 @@ type sqliteReceiver struct {
 	stmts map[string]*sql.Stmt
 }
 
+// atOnce is one: SQLite has one writer at a time.
+func (r *sqliteReceiver) atOnce() int { return 1 }
+
 func (r *sqliteReceiver) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +51,7 @@ func (r *sqliteReceiver) receive(ctx context.Context, _ *Store, items []receiveI
 		return nil, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	t := sqliteTaking{ctx: ctx, tx: tx, stmts: stmts}
+	t := sqliteTaking{ctx: ctx, tx: tx, stmts: stmts, bound: map[string]*sql.Stmt{}, channels: map[uuid.UUID]*sqliteChannel{}}
 	if err := t.row(sqlClock).Scan(&t.unmoved, &t.now); err != nil {
 		return nil, err
 	}
@@ -76,24 +79,27 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	sqlByKey = `SELECT id, chat_id, kind FROM timeline WHERE channel_id = ? AND account_id = ? AND event_key = ?`
 
-	sqlOpenChat = `SELECT id FROM chats WHERE identity_id = ? AND closed_at IS NULL`
-
 	sqlNumber = `UPDATE counters SET value = value + 1 WHERE name = 'chat_number' RETURNING value`
 
 	sqlKeyValid = `SELECT count(*) FROM secret_keys WHERE environment_id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`
 
 	sqlNewChat = `INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, contact_id, weight, opened_at, held_reason,
-last_seq, last_direction, last_message_at, unanswered_since, crm_due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 2, 'in', ?, ?, ?)`
+last_seq, last_direction, last_message_at, unanswered_since, crm_due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 2, 'in', ?, ?, ?)
+RETURNING id, last_seq, ` + sqlAudience
 
 	sqlOpened = `INSERT INTO timeline (id, environment_id, chat_id, seq, kind, at, author) VALUES (?, ?, ?, 1, 'opened', ?, 'client')`
 
 	sqlMessageCame = `UPDATE chats SET last_seq = last_seq + 1, last_direction = 'in', last_message_at = ?1,
 unanswered_since = coalesce(unanswered_since, ?1), closing_since = NULL,
 agent_due_since = CASE WHEN agent_id IS NOT NULL AND NOT on_hold THEN coalesce(agent_due_since, ?1) ELSE agent_due_since END,
-crm_version = crm_version + 1, crm_due_at = coalesce(crm_due_at, ?2) WHERE id = ?3 RETURNING last_seq`
+crm_version = crm_version + 1, crm_due_at = coalesce(crm_due_at, ?2) WHERE identity_id = ?3 AND closed_at IS NULL
+RETURNING id, last_seq, ` + sqlAudience
 
 	sqlEditCame = `UPDATE chats SET last_seq = last_seq + 1, crm_version = crm_version + 1, crm_due_at = coalesce(crm_due_at, ?1)
-WHERE id = ?2 RETURNING last_seq`
+WHERE id = ?2 RETURNING id, last_seq, ` + sqlAudience
+
+	sqlAudience = `agent_id, CASE WHEN agent_id IS NULL AND held_reason IS NULL
+THEN (SELECT q.id FROM queues q WHERE q.id = queue_id AND q.rule = 'to_all_agents') END`
 
 	sqlQuoted = `SELECT id FROM timeline WHERE chat_id = ?1 AND external_id = ?2
 UNION ALL SELECT message_id FROM parts WHERE chat_id = ?1 AND external_id = ?2 LIMIT 1`
@@ -110,7 +116,7 @@ func (r *sqliteReceiver) prepared(ctx context.Context) (map[string]*sql.Stmt, er
 	}
 	stmts := map[string]*sql.Stmt{}
 	for _, q := range []string{
-		sqlClock, sqlChannel, sqlIdentity, sqlNewIdentity, sqlNewContact, sqlByKey, sqlOpenChat, sqlNumber, sqlKeyValid,
+		sqlClock, sqlChannel, sqlIdentity, sqlNewIdentity, sqlNewContact, sqlByKey, sqlNumber, sqlKeyValid,
 		sqlNewChat, sqlOpened, sqlMessageCame, sqlEditCame, sqlQuoted, sqlEntry,
 	} {
 		st, err := r.db.PrepareContext(ctx, q)
@@ -125,31 +131,46 @@ func (r *sqliteReceiver) prepared(ctx context.Context) (map[string]*sql.Stmt, er
 
 // sqliteTaking is one slice being taken in.
 type sqliteTaking struct {
-	ctx     context.Context
-	tx      *sql.Tx
-	stmts   map[string]*sql.Stmt
-	unmoved int64
-	now     int64
+	ctx      context.Context
+	tx       *sql.Tx
+	stmts    map[string]*sql.Stmt
+	bound    map[string]*sql.Stmt         // stmts, bound to tx
+	channels map[uuid.UUID]*sqliteChannel // those read in this slice; nil: not active
+	unmoved  int64
+	now      int64
+}
+
+// sqliteChannel is what a new chat takes from its channel.
+type sqliteChannel struct {
+	queue  uuid.NullUUID
+	weight int
+}
+
+func (t *sqliteTaking) stmt(q string) *sql.Stmt {
+	st := t.bound[q]
+	if st == nil {
+		st = t.tx.StmtContext(t.ctx, t.stmts[q])
+		t.bound[q] = st
+	}
+	return st
 }
 
 func (t *sqliteTaking) row(q string, args ...any) *sql.Row {
-	return t.tx.StmtContext(t.ctx, t.stmts[q]).QueryRowContext(t.ctx, args...)
+	return t.stmt(q).QueryRowContext(t.ctx, args...)
 }
 
 func (t *sqliteTaking) exec(q string, args ...any) error {
-	_, err := t.tx.StmtContext(t.ctx, t.stmts[q]).ExecContext(t.ctx, args...)
+	_, err := t.stmt(q).ExecContext(t.ctx, args...)
 	return err
 }
 
 func (t *sqliteTaking) take(i *receiveItem) (Received, error) {
-	var queue uuid.NullUUID
-	var weight int
-	err := t.row(sqlChannel, i.ChannelID, i.EnvironmentID).Scan(&queue, &weight)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Received{Outcome: Dropped}, nil
-	}
+	ch, err := t.channel(i)
 	if err != nil {
 		return Received{}, err
+	}
+	if ch == nil {
+		return Received{Outcome: Dropped}, nil
 	}
 	identity, contact, err := t.identity(i)
 	if err != nil {
@@ -163,13 +184,46 @@ func (t *sqliteTaking) take(i *receiveItem) (Received, error) {
 		return Received{Outcome: Repeat}, err
 	}
 	if target.Valid {
-		var seq int64
-		if err := t.row(sqlEditCame, t.unmoved, targetChat).Scan(&seq); err != nil {
+		out, err := t.place(sqlEditCame, t.unmoved, targetChat)
+		if err != nil {
 			return Received{}, err
 		}
-		return Received{Outcome: Stored, ChatID: targetChat, Seq: seq}, t.entry(i, chat.EntryEdit, targetChat, seq, target)
+		return out, t.entry(i, chat.EntryEdit, out, target)
 	}
-	return t.message(i, identity, contact, queue, weight)
+	out, err := t.place(sqlMessageCame, t.now, t.unmoved, identity)
+	if errors.Is(err, sql.ErrNoRows) {
+		out, err = t.open(i, identity, contact, ch)
+	}
+	if err != nil {
+		return Received{}, err
+	}
+	return out, t.entry(i, chat.EntryMessage, out, uuid.NullUUID{})
+}
+
+// channel returns the channel of an item; nil if it is not active.
+func (t *sqliteTaking) channel(i *receiveItem) (*sqliteChannel, error) {
+	ch, known := t.channels[i.ChannelID]
+	if known {
+		return ch, nil
+	}
+	ch = &sqliteChannel{}
+	err := t.row(sqlChannel, i.ChannelID, i.EnvironmentID).Scan(&ch.queue, &ch.weight)
+	if errors.Is(err, sql.ErrNoRows) {
+		ch, err = nil, nil
+	}
+	if err == nil {
+		t.channels[i.ChannelID] = ch
+	}
+	return ch, err
+}
+
+// place changes or makes the chat of an entry and says where the entry belongs and who may know of it.
+func (t *sqliteTaking) place(q string, args ...any) (Received, error) {
+	out := Received{Outcome: Stored}
+	var agent, queue uuid.NullUUID
+	err := t.row(q, args...).Scan(&out.ChatID, &out.Seq, &agent, &queue)
+	out.AgentID, out.QueueID = agent.UUID, queue.UUID
+	return out, err
 }
 
 func (t *sqliteTaking) identity(i *receiveItem) (identity, contact uuid.UUID, err error) {
@@ -177,6 +231,7 @@ func (t *sqliteTaking) identity(i *receiveItem) (identity, contact uuid.UUID, er
 	if !errors.Is(err, sql.ErrNoRows) {
 		return identity, contact, err
 	}
+	i.withIDs()
 	err = t.exec(sqlNewIdentity, i.NewIdentity, i.EnvironmentID, i.ChannelID, i.UserID, i.NewContact, i.UserName, i.Username, i.Language, t.now)
 	if err == nil {
 		err = t.exec(sqlNewContact, i.NewContact, i.EnvironmentID, i.UserName, i.Phone, i.Email, t.now)
@@ -208,46 +263,29 @@ func (t *sqliteTaking) repeated(i *receiveItem) (bool, error) {
 	return err == nil, err
 }
 
-func (t *sqliteTaking) message(i *receiveItem, identity, contact uuid.UUID, queue uuid.NullUUID, weight int) (Received, error) {
-	var chatID uuid.UUID
-	err := t.row(sqlOpenChat, identity).Scan(&chatID)
-	if errors.Is(err, sql.ErrNoRows) {
-		if err := t.open(i, identity, contact, queue, weight); err != nil {
-			return Received{}, err
-		}
-		return Received{Outcome: Stored, ChatID: i.NewChat, Seq: 2, Opened: true},
-			t.entry(i, chat.EntryMessage, i.NewChat, 2, uuid.NullUUID{})
-	}
-	if err != nil {
-		return Received{}, err
-	}
-	var seq int64
-	if err := t.row(sqlMessageCame, t.now, t.unmoved, chatID).Scan(&seq); err != nil {
-		return Received{}, err
-	}
-	return Received{Outcome: Stored, ChatID: chatID, Seq: seq}, t.entry(i, chat.EntryMessage, chatID, seq, uuid.NullUUID{})
-}
-
-func (t *sqliteTaking) open(i *receiveItem, identity, contact uuid.UUID, queue uuid.NullUUID, weight int) error {
+func (t *sqliteTaking) open(i *receiveItem, identity, contact uuid.UUID, ch *sqliteChannel) (Received, error) {
+	i.withIDs()
 	var number int64
 	if err := t.row(sqlNumber).Scan(&number); err != nil {
-		return err
+		return Received{}, err
 	}
 	var keys int
 	if err := t.row(sqlKeyValid, i.EnvironmentID, t.now).Scan(&keys); err != nil {
-		return err
+		return Received{}, err
 	}
 	var held any
 	if keys == 0 {
 		held = chat.HeldKeyExpired
 	}
-	if err := t.exec(sqlNewChat, i.NewChat, i.EnvironmentID, number, i.ChannelID, queue, identity, contact, weight, t.now, held, t.now, t.now, t.unmoved); err != nil {
-		return err
+	out, err := t.place(sqlNewChat, i.NewChat, i.EnvironmentID, number, i.ChannelID, ch.queue, identity, contact, ch.weight, t.now, held, t.now, t.now, t.unmoved)
+	if err != nil {
+		return Received{}, err
 	}
-	return t.exec(sqlOpened, i.OpenedID, i.EnvironmentID, i.NewChat, t.now)
+	out.Opened = true
+	return out, t.exec(sqlOpened, i.OpenedID, i.EnvironmentID, i.NewChat, t.now)
 }
 
-func (t *sqliteTaking) entry(i *receiveItem, kind chat.EntryKind, chatID uuid.UUID, seq int64, target uuid.NullUUID) error {
+func (t *sqliteTaking) entry(i *receiveItem, kind chat.EntryKind, at Received, target uuid.NullUUID) error {
 	var direction chat.Direction
 	var state chat.MessageState
 	var external, attachments any
@@ -259,13 +297,13 @@ func (t *sqliteTaking) entry(i *receiveItem, kind chat.EntryKind, chatID uuid.UU
 		}
 	}
 	if i.ReplyTo != nil {
-		if err := t.row(sqlQuoted, chatID, *i.ReplyTo).Scan(&quoted); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if err := t.row(sqlQuoted, at.ChatID, *i.ReplyTo).Scan(&quoted); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 	}
 	if len(i.Attachments) > 0 {
 		attachments = string(i.Attachments)
 	}
-	return t.exec(sqlEntry, i.EntryID, i.EnvironmentID, chatID, seq, string(kind), t.now, string(direction), i.Body, target, quoted, attachments,
+	return t.exec(sqlEntry, i.EntryID, i.EnvironmentID, at.ChatID, at.Seq, string(kind), t.now, string(direction), i.Body, target, quoted, attachments,
 		string(state), i.ChannelID, i.AccountID, i.EventKey, external, i.ProviderAt)
 }

@@ -73,7 +73,7 @@ func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 		Text: chat.Storable(r.Text), ReplyTo: r.ReplyTo, State: chat.MessageAccepted, ChannelID: c.ChannelID,
 	}
 	after, err := s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-		return s.answered(q).
+		return answered(s.sends(q)).
 			Set("last_direction = ?", chat.Out).Set("last_message_at = ?", At(now)).Set("closing_since = NULL").
 			Set("first_reply_at = coalesce(first_reply_at, ?)", At(now)).
 			Where("closed_at IS NULL")
@@ -84,12 +84,15 @@ func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 	return after, s.forgetTries(ctx, tx, c)
 }
 
-// answered sets what every accepted message to the client changes: the client counts as answered until that fails, and the
-// lane to the messenger has work.
-func (s *Store) answered(q *bun.UpdateQuery) *bun.UpdateQuery {
+// answered makes the client count as answered until that fails.
+func answered(q *bun.UpdateQuery) *bun.UpdateQuery {
 	return q.Set("answered_from = coalesce(unanswered_since, answered_from)").Set("unanswered_since = NULL").
-		Set("agent_due_since = NULL").Set("look_at = 0").Set("transfer_why = ''").
-		Set("out_version = out_version + 1").Set("out_due_at = coalesce(out_due_at, ?)", s.d.now()).
+		Set("agent_due_since = NULL").Set("look_at = 0").Set("transfer_why = ''")
+}
+
+// sends gives the lane to the messenger work.
+func (s *Store) sends(q *bun.UpdateQuery) *bun.UpdateQuery {
+	return q.Set("out_version = out_version + 1").Set("out_due_at = coalesce(out_due_at, ?)", s.d.now()).
 		Where("EXISTS (SELECT 1 FROM channels AS ch WHERE ch.id = c.channel_id AND ch.state = ?)", chat.ChannelActive)
 }
 
@@ -124,7 +127,8 @@ func (s *Store) quotable(ctx context.Context, tx bun.Tx, c Chat, message uuid.UU
 }
 
 // Resend lets a message that failed, or whose outcome is unknown, be sent once more: its parts that did not arrive are
-// planned again and the lane goes back to it. A message in another state is ErrConflict.
+// planned again and the lane goes back to it. It answers nothing that the client wrote after it. A message in another state is
+// ErrConflict.
 func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uuid.UUID) (Changed, error) {
 	return s.action(ctx, environment, chatID, func(ctx context.Context, tx bun.Tx, c Chat, now time.Time) (Chat, error) {
 		if err := s.sendable(ctx, tx, c); err != nil {
@@ -149,13 +153,31 @@ func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uui
 		if err != nil {
 			return c, fmt.Errorf("resend message %s: %w", message, err)
 		}
-		e := Entry{Kind: chat.EntryStatus, Author: chat.ByAgent, AgentID: by, TargetID: message, State: chat.MessageAccepted}
-		after, err := s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-			return s.answered(q).Set("out_seq = CASE WHEN out_seq >= ? THEN ? ELSE out_seq END", m.Seq, m.Seq-1).Where("closed_at IS NULL")
-		})
+		waits, err := clientWroteAfter(ctx, tx, c, m.Seq)
 		if err != nil {
 			return c, err
 		}
+		e := Entry{Kind: chat.EntryStatus, Author: chat.ByAgent, AgentID: by, TargetID: message, State: chat.MessageAccepted}
+		after, err := s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+			q = s.sends(q).Set("out_seq = CASE WHEN out_seq >= ? THEN ? ELSE out_seq END", m.Seq, m.Seq-1).Where("closed_at IS NULL")
+			if waits {
+				return q
+			}
+			return answered(q)
+		})
+		if err != nil || waits {
+			return after, err
+		}
 		return after, s.forgetTries(ctx, tx, c)
 	})
+}
+
+// clientWroteAfter reports whether a message of the client comes after this place in the chat's timeline.
+func clientWroteAfter(ctx context.Context, tx bun.Tx, c Chat, seq int64) (bool, error) {
+	wrote, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.environment_id = ?", c.EnvironmentID).Where("t.chat_id = ?", c.ID).
+		Where("t.seq > ?", seq).Where("t.kind = ?", chat.EntryMessage).Where("t.direction = ?", chat.In).Exists(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for later messages of the client: %w", err)
+	}
+	return wrote, nil
 }

@@ -24,6 +24,16 @@ func (s *Store) EnvironmentsToRoute(ctx context.Context) ([]uuid.UUID, error) {
 	return ids, nil
 }
 
+// ChatsWait reports whether any chat of an environment waits for an agent.
+func (s *Store) ChatsWait(ctx context.Context, environment uuid.UUID) (bool, error) {
+	waits, err := s.read.NewSelect().Model((*Chat)(nil)).Where("c.environment_id = ?", environment).
+		Where("c.closed_at IS NULL").Where("c.agent_id IS NULL").Where("c.held_reason IS NULL").Exists(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for chats that wait: %w", err)
+	}
+	return waits, nil
+}
+
 // Routable returns the oldest waiting chats that routing may assign and that fit an agent of the team now, at most limit of
 // each queue: those of queues "To an available agent", and those of channels without a queue (b16). Its cost follows what
 // fits; where nobody has room nothing is read.

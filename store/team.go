@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -66,7 +64,7 @@ func (s *Store) team(ctx context.Context, db bun.IDB, environment, only uuid.UUI
 	if err := teamPlaces(ctx, db, environment, only, byID); err != nil {
 		return nil, err
 	}
-	return team, teamLoads(ctx, db, environment, byID)
+	return team, teamLoads(ctx, db, environment, only, byID)
 }
 
 // teamPlaces fills in the agents' queues and channels.
@@ -97,8 +95,9 @@ func teamPlaces(ctx context.Context, db bun.IDB, environment, only uuid.UUID, by
 	return nil
 }
 
-// teamLoads fills in what the agents have: their open chats, those on hold left out, by the weights stored in the chats.
-func teamLoads(ctx context.Context, db bun.IDB, environment uuid.UUID, byID map[uuid.UUID]*chat.RoutedAgent) error {
+// teamLoads fills in what the agents have: their open chats, those on hold left out, by the weights stored in the chats. An
+// index alone answers it: of a whole team every open chat is counted.
+func teamLoads(ctx context.Context, db bun.IDB, environment, only uuid.UUID, byID map[uuid.UUID]*chat.RoutedAgent) error {
 	if len(byID) == 0 {
 		return nil
 	}
@@ -107,15 +106,18 @@ func teamLoads(ctx context.Context, db bun.IDB, environment uuid.UUID, byID map[
 		Chats   int
 		Weight  int
 	}
-	err := db.NewSelect().Model((*Chat)(nil)).Column("agent_id").ColumnExpr("count(*) AS chats").ColumnExpr("sum(weight) AS weight").
-		Where("c.environment_id = ?", environment).Where("c.agent_id IN (?)", bun.List(slices.Collect(maps.Keys(byID)))).
-		Where("c.closed_at IS NULL").Where("NOT c.on_hold").
-		Group("agent_id").Scan(ctx, &loads)
-	if err != nil {
+	q := db.NewSelect().Model((*Chat)(nil)).Column("agent_id").ColumnExpr("count(*) AS chats").ColumnExpr("sum(weight) AS weight").
+		Where("c.environment_id = ?", environment).Where("c.agent_id IS NOT NULL").Where("c.closed_at IS NULL").Where("NOT c.on_hold").Group("agent_id")
+	if only != uuid.Nil {
+		q = q.Where("c.agent_id = ?", only)
+	}
+	if err := q.Scan(ctx, &loads); err != nil {
 		return fmt.Errorf("sum the agents' loads: %w", err)
 	}
 	for _, l := range loads {
-		byID[l.AgentID].Load = chat.Load{Chats: l.Chats, Weight: l.Weight}
+		if a := byID[l.AgentID]; a != nil {
+			a.Load = chat.Load{Chats: l.Chats, Weight: l.Weight}
+		}
 	}
 	return nil
 }

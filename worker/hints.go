@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,12 +23,17 @@ const hintTimeout = 250 * time.Millisecond
 // thousand tasks a second, messages may come faster.
 const hintPause = 5 * time.Millisecond
 
+// hintBeat is how often Redis is asked whether the subscription still lives; what says nothing for two of them is dead: a network
+// that swallows everything breaks no connection.
+const hintBeat = 5 * time.Second
+
 // Hints carries hints over Redis: looks as asynq tasks, events over pub/sub. It fails open: what Redis does not take is
 // found by the next sweep, and after a gap in the events browsers are told to resync.
 type Hints struct {
 	tasks *asynq.Client
 	redis *redis.Client
 	log   *slog.Logger
+	beat  time.Duration
 
 	mu     sync.Mutex
 	looks  map[jobs.Look]bool
@@ -43,10 +49,12 @@ type Hints struct {
 var _ jobs.Hints = (*Hints)(nil)
 
 // NewHints starts carrying hints over r. Close ends it.
-func NewHints(r *redis.Client, log *slog.Logger) *Hints {
+func NewHints(r *redis.Client, log *slog.Logger) *Hints { return newHintsBeating(r, log, hintBeat) }
+
+func newHintsBeating(r *redis.Client, log *slog.Logger, beat time.Duration) *Hints {
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Hints{
-		tasks: asynq.NewClientFromRedisClient(r), redis: r, log: log,
+		tasks: asynq.NewClientFromRedisClient(r), redis: r, log: log, beat: beat,
 		looks: map[jobs.Look]bool{}, wake: make(chan struct{}, 1), stop: stop,
 	}
 	h.done.Go(func() { h.carry(ctx) })
@@ -135,13 +143,17 @@ func (h *Hints) flush() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), hintTimeout)
 	defer cancel()
+	told := map[uuid.UUID][]wireEvent{}
+	for _, e := range events {
+		told[e.Environment] = append(told[e.Environment], wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID})
+	}
 	_, err := h.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, e := range events {
-			body, err := json.Marshal(wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID})
+		for env, all := range told {
+			body, err := json.Marshal(all)
 			if err != nil {
 				return err
 			}
-			p.Publish(ctx, eventChannel+e.Environment.String(), body)
+			p.Publish(ctx, eventChannel+env.String(), body)
 		}
 		return nil
 	})
@@ -185,7 +197,11 @@ func (h *Hints) listenOnce(ctx context.Context) {
 	sub := h.redis.PSubscribe(ctx, eventChannel+"*")
 	defer func() { _ = sub.Close() }()
 	// Receive heeds no context: closing the subscription is what ends it.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = sub.Close() })()
+	var heard atomic.Bool
+	go h.endWhenSilent(ctx, cancel, sub, &heard)
 	first := true
 	for {
 		// Receive tells of a broken connection by an error, which Channel would hide: events may be lost then.
@@ -193,6 +209,7 @@ func (h *Hints) listenOnce(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		heard.Store(true)
 		switch m := msg.(type) {
 		case *redis.Subscription:
 			if !first {
@@ -200,15 +217,41 @@ func (h *Hints) listenOnce(ctx context.Context) {
 			}
 			first = false
 		case *redis.Message:
-			var e wireEvent
+			var all []wireEvent
 			env, err := uuid.Parse(strings.TrimPrefix(m.Channel, eventChannel))
-			if err != nil || json.Unmarshal([]byte(m.Payload), &e) != nil {
+			if err != nil || !h.streams.any(env) || json.Unmarshal([]byte(m.Payload), &all) != nil {
 				continue
 			}
-			e.Environment, e.Event.AgentID, e.Event.QueueID = env, e.AgentID, e.QueueID
-			h.streams.send(e.Event)
+			for _, e := range all {
+				e.Environment, e.Event.AgentID, e.Event.QueueID = env, e.AgentID, e.QueueID
+				h.streams.send(e.Event)
+			}
 		}
 	}
+}
+
+// endWhenSilent pings a subscription and ends it once it has answered nothing for two beats. A read deadline would not do: it
+// could tear a message apart.
+func (h *Hints) endWhenSilent(ctx context.Context, end func(), sub *redis.PubSub, heard *atomic.Bool) {
+	beat := time.NewTicker(h.beat)
+	defer beat.Stop()
+	for silent := 0; silent < 2; {
+		if sub.Ping(ctx) != nil { // Receive meets the same error
+			end()
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+		}
+		silent++
+		if heard.Swap(false) {
+			silent = 0
+		}
+	}
+	h.log.Warn("Redis does not answer: events may be missing until it does")
+	end()
 }
 
 // Subscribe implements jobs.Hints.

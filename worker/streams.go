@@ -54,6 +54,13 @@ func (s *streams) remove(st *stream) {
 	close(st.events)
 }
 
+// any reports whether a browser of the environment listens here.
+func (s *streams) any(environment uuid.UUID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open[environment]) > 0
+}
+
 func (s *streams) send(e jobs.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -188,14 +188,18 @@ func (w *Worker) process(ctx context.Context, name chat.ProcessName, id uuid.UUI
 	if name == chat.CloseOldChats {
 		run = w.jobs.CloseOldChats
 	}
-	w.outcome(string(name), run(ctx, id))
+	began := time.Now()
+	w.outcome(string(name), began, run(ctx, id))
 }
 
 func (w *Worker) permanent(ctx context.Context) {
-	w.outcome("permanent", w.jobs.Timeouts(ctx))
+	began := time.Now()
+	w.outcome("permanent", began, w.jobs.Timeouts(ctx))
 }
 
-func (w *Worker) outcome(job string, err error) {
+// outcome counts a run of a job, and logs what it failed for.
+func (w *Worker) outcome(job string, began time.Time, err error) {
+	w.jobs.Metrics.RunTime.WithLabelValues(job).Observe(time.Since(began).Seconds())
 	result := "ok"
 	if err != nil {
 		result = "error"

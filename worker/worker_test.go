@@ -15,6 +15,7 @@ import (
 
 	"waggle/chat"
 	"waggle/jobs"
+	"waggle/proof/runner"
 )
 
 // eachRedis runs f on an in-process Redis and, where TEST_REDIS_URL is set, on a real one, emptied first.
@@ -88,6 +89,45 @@ func TestEventsReachTheEnvironmentsBrowsersInEveryProcess(t *testing.T) {
 		cancel()
 		for range mine {
 		}
+	})
+}
+
+// A network that swallows everything breaks no connection: the silence itself is noticed, and what came through it or not is
+// fetched again.
+func TestASilentRedisMakesBrowsersResync(t *testing.T) {
+	eachRedis(t, func(t *testing.T, r *redis.Client) {
+		between, err := runner.NewProxy(r.Options().Addr)
+		require.NoError(t, err)
+		t.Cleanup(between.Close)
+		o := *r.Options()
+		o.Addr = between.Addr
+		behind := redis.NewClient(&o)
+		t.Cleanup(func() { _ = behind.Close() })
+		h := newHintsBeating(behind, slog.New(slog.DiscardHandler), 50*time.Millisecond)
+		t.Cleanup(h.Close)
+		listening(t, r, 1)
+		env := uuid.New()
+		events := h.Subscribe(t.Context(), env)
+
+		quiet := time.After(500 * time.Millisecond) // ten beats
+		select {
+		case e := <-events:
+			require.Fail(t, "a living Redis with nothing to tell is no gap", e.Type)
+		case <-quiet:
+		}
+		between.Freeze()
+		require.Equal(t, "resync", next(t, events).Type)
+		between.Thaw()
+		here := newHints(t, r)
+		require.Eventually(t, func() bool {
+			here.Publish(jobs.Event{Type: "message", Environment: env})
+			for len(events) > 0 {
+				if e := next(t, events); e.Type == "message" {
+					return true
+				}
+			}
+			return false
+		}, 20*time.Second, 10*time.Millisecond, "afterwards events come again")
 	})
 }
 

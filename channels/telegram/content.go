@@ -15,7 +15,7 @@ type file struct {
 }
 
 // content is what the customer said: his text or caption, or words for what has none, and the attachments.
-func (m message) content() (string, []channels.Attachment) {
+func (m *message) content() (string, []channels.Attachment) {
 	text := m.Text
 	if text == "" {
 		text = m.Caption
@@ -45,7 +45,7 @@ func (m message) content() (string, []channels.Attachment) {
 
 // otherwise is words for what has neither a text nor a file we can show; "" for Telegram's own notices (a pinned message,
 // a changed timer), which nobody said.
-func (m message) otherwise() string {
+func (m *message) otherwise() string {
 	switch {
 	case m.Dice != nil:
 		return m.Dice.Emoji + " " + strconv.Itoa(m.Dice.Value)
@@ -63,7 +63,7 @@ func (m message) otherwise() string {
 	return ""
 }
 
-func (m message) place(where string) string {
+func (m *message) place(where string) string {
 	if m.Venue == nil {
 		return "Location: " + where
 	}
@@ -73,9 +73,10 @@ func (m message) place(where string) string {
 func coordinate(degrees float64) string { return strconv.FormatFloat(degrees, 'f', -1, 64) }
 
 // files lists the message's files. An animation is also a document and a photo is several sizes: each counts once.
-func (m message) files() []file {
+func (m *message) files() []file {
+	document := m.Document
 	if m.Animation != nil {
-		m.Document = nil
+		document = nil
 	}
 	var found []file
 	add := func(kind, name, mime string, f *media) {
@@ -93,7 +94,7 @@ func (m message) files() []file {
 	if n := len(m.Photo); n > 0 {
 		add("photo", "photo.jpg", "image/jpeg", &m.Photo[n-1])
 	}
-	add("document", "document", "application/octet-stream", m.Document)
+	add("document", "document", "application/octet-stream", document)
 	add("audio", "audio.mp3", "audio/mpeg", m.Audio)
 	add("voice", "voice.ogg", "audio/ogg", m.Voice)
 	add("video", "video.mp4", "video/mp4", m.Video)

@@ -13,7 +13,7 @@ import (
 )
 
 // event turns a message into an event, or names why it is ignored. It fails if the message has no id or chat.
-func (m message) event(edited bool) (e channels.Event, ignored string, err error) {
+func (m *message) event(edited bool) (e channels.Event, ignored string, err error) {
 	switch {
 	case m.ID == 0 || m.Chat.ID == 0:
 		return e, "", errNoUpdate
@@ -42,10 +42,12 @@ func (m message) event(edited bool) (e channels.Event, ignored string, err error
 }
 
 // key is unique inside the bot: a message_id alone is unique inside one chat only (wire/telegram.md §3).
-func (m message) key() string { return fmt.Sprintf("m:%d:%d", m.Chat.ID, m.ID) }
+func (m *message) key() string {
+	return "m:" + strconv.FormatInt(m.Chat.ID, 10) + ":" + strconv.FormatInt(m.ID, 10)
+}
 
 // editKey tells edits of one message apart. Two may fall into one second, so what was written counts as well as when.
-func (m message) editKey() string {
+func (m *message) editKey() string {
 	h := sha256.New()
 	_, _ = io.WriteString(h, m.Text+"\x00"+m.Caption)
 	for _, f := range m.files() {
@@ -55,7 +57,7 @@ func (m message) editKey() string {
 }
 
 // user is the customer. In a private chat his id is the chat's.
-func (m message) user() channels.User {
+func (m *message) user() channels.User {
 	u := channels.User{ID: strconv.FormatInt(m.Chat.ID, 10), Name: fullName(m.Chat.FirstName, m.Chat.LastName), Username: m.Chat.Username}
 	if m.From != nil && m.From.ID == m.Chat.ID {
 		u.Name, u.Username, u.Language = fullName(m.From.FirstName, m.From.LastName), m.From.Username, m.From.Language

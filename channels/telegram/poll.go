@@ -32,15 +32,13 @@ func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) 
 		return d, offset, pollError(fail)
 	}
 	for _, raw := range page {
-		u, err := parseUpdate(raw)
+		id, err := readUpdate(raw, &d)
 		if err != nil {
 			ignore(&d, "malformed")
-			continue
 		}
-		if err := u.into(&d); err != nil {
-			ignore(&d, "malformed")
+		if id > 0 {
+			offset = strconv.FormatInt(id+1, 10)
 		}
-		offset = strconv.FormatInt(u.ID+1, 10)
 	}
 	return d, offset, nil
 }

@@ -2,11 +2,12 @@ package telegram
 
 import "encoding/json"
 
-// update is one Update (wire/telegram.md §3): exactly one of its fields besides the id.
+// update is what we read of an Update (wire/telegram.md §3): it has one field besides the id, which is positive.
 type update struct {
-	ID     int64
-	Kind   string // the name of the field it has
-	Fields json.RawMessage
+	ID            int64         `json:"update_id"`
+	Message       *message      `json:"message"`
+	EditedMessage *message      `json:"edited_message"`
+	MyChatMember  *memberChange `json:"my_chat_member"`
 }
 
 // message is what we read of a Message. All fields are optional but message_id, date and chat.

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -28,12 +29,8 @@ func (a *Adapter) Webhook(_ context.Context, ch channels.Channel, r channels.Req
 	if r.Method != http.MethodPost || len(r.Body) > bodyLimit {
 		return channels.Delivery{}, channels.ErrMalformed
 	}
-	u, err := parseUpdate(r.Body)
-	if err != nil {
-		return channels.Delivery{}, channels.ErrMalformed
-	}
 	var d channels.Delivery
-	if err := u.into(&d); err != nil {
+	if _, err := readUpdate(r.Body, &d); err != nil {
 		return channels.Delivery{}, channels.ErrMalformed
 	}
 	return d, nil
@@ -41,76 +38,65 @@ func (a *Adapter) Webhook(_ context.Context, ch channels.Channel, r channels.Req
 
 var errNoUpdate = errors.New("not an Update")
 
-// parseUpdate finds the update's id and its one other field.
-func parseUpdate(body []byte) (update, error) {
+// readUpdate adds one Update to the delivery, as an event or as one ignored. It returns the update's id also where only its
+// content cannot be read, and 0 where not even the id can.
+func readUpdate(body []byte, d *channels.Delivery) (id int64, err error) {
+	var u update
+	// A field of the wrong type leaves the others read.
+	if err := json.Unmarshal(body, &u); err != nil {
+		return u.ID, err
+	}
+	switch {
+	case u.ID <= 0:
+		return 0, errNoUpdate
+	case u.EditedMessage != nil:
+		return u.ID, u.EditedMessage.into(d, true)
+	case u.Message != nil:
+		return u.ID, u.Message.into(d, false)
+	case u.MyChatMember != nil:
+		ignore(d, u.MyChatMember.what())
+		return u.ID, nil
+	}
+	kind, err := otherKind(body)
+	if err == nil {
+		ignore(d, label(kind))
+	}
+	return u.ID, err
+}
+
+// otherKind names the field of an Update that has none of those we read.
+func otherKind(body []byte) (string, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
-		return update{}, errNoUpdate
-	}
-	var u update
-	if raw, ok := fields["update_id"]; !ok || json.Unmarshal(raw, &u.ID) != nil || string(raw) == "null" {
-		return update{}, errNoUpdate
+		return "", err
 	}
 	delete(fields, "update_id")
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
+	names := slices.Sorted(maps.Keys(fields))
+	if len(names) == 0 {
+		return "", nil
 	}
-	slices.SortFunc(names, byUse)
-	if len(names) > 0 {
-		u.Kind, u.Fields = names[0], fields[names[0]]
+	if slices.Contains(allowedUpdates, names[0]) { // it is null
+		return "", errNoUpdate
 	}
-	return u, nil
+	return names[0], nil
 }
 
-// byUse puts the kinds we read first, should an Update ever have more than its one.
-func byUse(x, y string) int {
-	known := func(name string) int {
-		if slices.Contains(allowedUpdates, name) {
-			return 0
-		}
-		return 1
-	}
-	if d := known(x) - known(y); d != 0 {
-		return d
-	}
-	if x < y {
-		return -1
-	}
-	return 1
-}
-
-// into adds the update to the delivery, as an event or as one ignored.
-func (u update) into(d *channels.Delivery) error {
-	switch u.Kind {
-	case "message", "edited_message":
-		var m message
-		if err := json.Unmarshal(u.Fields, &m); err != nil {
-			return err
-		}
-		e, ignored, err := m.event(u.Kind == "edited_message")
-		if err != nil {
-			return err
-		}
-		if ignored != "" {
-			ignore(d, ignored)
-			return nil
-		}
-		d.Events = append(d.Events, e)
-	case "my_chat_member":
-		var c memberChange
-		if err := json.Unmarshal(u.Fields, &c); err != nil {
-			return err
-		}
-		ignore(d, c.what())
+// into adds the message to the delivery.
+func (m *message) into(d *channels.Delivery, edited bool) error {
+	e, ignored, err := m.event(edited)
+	switch {
+	case err != nil:
+		return err
+	case ignored != "":
+		ignore(d, ignored)
 	default:
-		ignore(d, label(u.Kind))
+		d.Events = append(d.Events, e)
 	}
 	return nil
 }
 
 // what names a change of the bot's standing in a chat for the count of ignored updates.
-func (c memberChange) what() string {
+func (c *memberChange) what() string {
 	switch {
 	case c.Chat.Type != "private":
 		return label(c.Chat.Type)

@@ -24,6 +24,9 @@ const callLimit = 30 * time.Second
 // limitedPause is how long to wait where a limited answer does not say.
 const limitedPause = time.Minute
 
+// longestPause is the longest wait taken for meant.
+const longestPause = 24 * time.Hour
+
 // answer is an HTTP answer, read to its end.
 type answer struct {
 	status int
@@ -154,16 +157,20 @@ func (s *session) failed(a answer, doing string) error {
 	return unavailable(fmt.Sprintf("the CRM answered HTTP %d while %s", a.status, doing), nil)
 }
 
-// retryAt reads Retry-After, in seconds or as a date.
+// retryAt reads Retry-After, in seconds or as a date. Longer than longestPause counts as that: a slip of the CRM's must not
+// stop the environment for years.
 func (s *session) retryAt(a answer) time.Time {
-	text := a.header.Get("Retry-After")
+	text, now := a.header.Get("Retry-After"), s.now()
+	at, latest := now.Add(limitedPause), now.Add(longestPause)
 	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
-		return s.now().Add(time.Duration(seconds) * time.Second)
+		at = now.Add(time.Duration(min(seconds, int(longestPause/time.Second))) * time.Second)
+	} else if date, err := http.ParseTime(text); err == nil {
+		at = date
 	}
-	if at, err := http.ParseTime(text); err == nil {
-		return at
+	if at.After(latest) {
+		return latest
 	}
-	return s.now().Add(limitedPause)
+	return at
 }
 
 // service calls a DataService or ServiceModel method: POST with JSON, answer

@@ -236,6 +236,7 @@ CREATE TABLE contacts (
   crm_error      text NOT NULL DEFAULT ''
 );
 CREATE INDEX contacts_environment ON contacts (environment_id, id);
+CREATE INDEX contacts_name ON contacts (environment_id, name, id);
 
 CREATE TABLE identities (
   id             uuid PRIMARY KEY,
@@ -308,7 +309,7 @@ CREATE UNIQUE INDEX chats_one_open ON chats (identity_id) WHERE closed_at IS NUL
 CREATE INDEX chats_list ON chats (environment_id, id);
 CREATE INDEX chats_contact ON chats (contact_id);
 CREATE INDEX chats_channel ON chats (channel_id);
-CREATE INDEX chats_agent ON chats (agent_id, on_hold, weight) WHERE closed_at IS NULL AND agent_id IS NOT NULL;
+CREATE INDEX chats_agent ON chats (environment_id, agent_id, on_hold, weight) WHERE closed_at IS NULL AND agent_id IS NOT NULL;
 CREATE INDEX chats_waiting ON chats (environment_id, queue_id, opened_at) WHERE closed_at IS NULL AND agent_id IS NULL AND held_reason IS NULL;
 CREATE INDEX chats_put_off ON chats (environment_id) WHERE look_at > 0 AND closed_at IS NULL;
 CREATE INDEX chats_held ON chats (environment_id) WHERE held_reason IS NOT NULL;

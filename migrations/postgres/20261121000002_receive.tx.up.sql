@@ -1,5 +1,5 @@
--- store.Receive on PostgreSQL: a whole slice in one round trip. Each statement below has a snapshot of its own: what an
--- earlier one locked, the later ones see as it is.
+-- store.Receive on PostgreSQL: any slice in one round trip (messages of open chats, which most are, need less: see
+-- receive_postgres.go). Each statement below has a snapshot of its own: what an earlier one locked, the later ones see as it is.
 
 CREATE SEQUENCE chat_numbers;
 
@@ -33,7 +33,7 @@ CREATE TYPE receive_item AS (
 );
 
 CREATE FUNCTION waggle_receive(input jsonb)
-RETURNS TABLE (r_ord int, r_outcome text, r_chat uuid, r_seq bigint, r_opened boolean)
+RETURNS TABLE (r_ord int, r_outcome text, r_chat uuid, r_seq bigint, r_opened boolean, r_agent uuid, r_queue uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -161,6 +161,9 @@ BEGIN
     FROM (SELECT place, max(seq) AS seq, bool_or(what = 'message') AS spoken FROM numbered WHERE NOT repeat GROUP BY place) g
     WHERE c.id = g.place
   )
-  SELECT n.ord, CASE WHEN n.repeat THEN 'repeat' ELSE 'stored' END, n.place, n.seq, NOT n.repeat AND n.seq = 2 AND n.place = ANY (opened)
-  FROM numbered n;
+  SELECT n.ord, CASE WHEN n.repeat THEN 'repeat' ELSE 'stored' END, n.place, n.seq, NOT n.repeat AND n.seq = 2 AND n.place = ANY (opened),
+         c.agent_id,
+         CASE WHEN c.agent_id IS NULL AND c.held_reason IS NULL
+              THEN (SELECT q.id FROM queues q WHERE q.id = c.queue_id AND q.rule = 'to_all_agents') END
+  FROM numbered n LEFT JOIN chats c ON c.id = n.place;
 END $$;

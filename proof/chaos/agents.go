@@ -33,7 +33,11 @@ func (a *agent) live(ctx context.Context, r *rand.Rand) {
 		case dice < 12:
 			a.accept(ctx, r)
 		case dice < 62:
-			a.reply(ctx, r)
+			if c := a.talking(ctx, r); c != nil {
+				for range burst(r) {
+					a.reply(c)
+				}
+			}
 		case dice < 69:
 			a.holdOrUnhold(ctx, r)
 		case dice < 76:
@@ -131,12 +135,16 @@ func (a *agent) accept(ctx context.Context, r *rand.Rand) {
 	}
 }
 
-// reply writes into one of his chats and repeats the call under the same key until it knows the outcome.
-func (a *agent) reply(ctx context.Context, r *rand.Rand) {
-	c := a.talking(ctx, r)
-	if c == nil {
-		return
+// burst is how many replies he writes in a row: of many, some wait while the first is being sent.
+func burst(r *rand.Rand) int {
+	if r.IntN(6) == 0 {
+		return 6
 	}
+	return 1 + r.IntN(2)
+}
+
+// reply writes into one of his chats and repeats the call under the same key until it knows the outcome.
+func (a *agent) reply(c *gen.Chat) {
 	a.mu.Lock()
 	a.spoken++
 	text := fmt.Sprintf("%s to %s: reply %05d", a.name, c.Contact.Name, a.spoken)

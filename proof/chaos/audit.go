@@ -2,27 +2,36 @@ package main
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/google/uuid"
-
-	"waggle/crm/creatio/creatiotest"
 )
 
 // facts are the numbers of the verdict's table.
 type facts struct {
-	written, edited, stored          int
+	written, edited, taken, stored   int
 	replies, sent, unknown           int
 	chats, records                   int
 	assignments, races, closes       int
 	contacts, identities, reopenings int
+	descriptors                      int // of the process of Waggle that has most
 }
+
+// descriptorsLeft is how many files and connections a process may have open when all is quiet: its pools, and what the
+// messengers and agents keep open.
+const descriptorsLeft = 300
+
+// unknownShare is what part of the replies may stand as unknown: no weather makes more of them uncertain.
+const unknownShare = 0.2
 
 // audit counts, from what people know they wrote, what stands in the database, in the CRM and at the messengers.
 func (w *world) audit(ctx context.Context) error {
 	for _, s := range append(slices.Clone(w.in.APIs), w.in.Workers...) {
 		w.alive(s)
+		n := s.Process.Descriptors()
+		if w.facts.descriptors = max(w.facts.descriptors, n); n > descriptorsLeft {
+			w.find(wrong, "%s has %d files and connections open, and nothing to do", s.Process.Name, n)
+		}
 	}
 	for _, sentence := range w.in.Messenger.Wrong() {
 		w.find(wrong, "the messenger complains: %s", sentence)
@@ -48,7 +57,9 @@ func (w *world) audit(ctx context.Context) error {
 	w.facts.chats = len(all)
 	w.auditWritten(all)
 	w.auditReplies(all)
+	w.auditUnknown()
 	w.auditCRM(all)
+	w.auditRecords()
 	w.auditCourse(all)
 	return w.auditPeople(ctx)
 }
@@ -73,6 +84,9 @@ func (w *world) auditWritten(all map[uuid.UUID]*story) {
 			number[original(text)] = i
 			if text != original(text) {
 				w.facts.edited++
+			}
+			if w.ledger.sighting(text).done > 0 {
+				w.facts.taken++
 			}
 		}
 		for _, s := range chats[c.name] {
@@ -163,6 +177,13 @@ func (w *world) auditReplies(all map[uuid.UUID]*story) {
 	}
 }
 
+// auditUnknown: who calls everything unknown is right, and of no use.
+func (w *world) auditUnknown() {
+	if float64(w.facts.unknown) > unknownShare*float64(w.facts.replies) {
+		w.find(wrong, "%d of %d replies stand as unknown", w.facts.unknown, w.facts.replies)
+	}
+}
+
 // arrived judges one reply by its state and how often its customer has it.
 func (w *world) arrived(s *story, m message, n int) {
 	switch {
@@ -196,94 +217,4 @@ func only(texts, these []string) (list []string) {
 		}
 	}
 	return list
-}
-
-// auditCRM holds every chat and message against the CRM's records.
-func (w *world) auditCRM(all map[uuid.UUID]*story) {
-	records := w.inCRM()
-	chats := map[string]creatiotest.Row{}
-	for _, c := range w.in.CRM.Chats() {
-		chats[c["Id"].(string)] = c
-	}
-	if len(chats) > len(all) {
-		w.find(doubled, "the CRM has %d chats, and there are %d", len(chats), len(all))
-	}
-	for _, s := range all {
-		c := chats[s.id.String()]
-		switch {
-		case c == nil:
-			w.find(lost, "%s: chat %s is not in the CRM", s.customer, s.id)
-			continue
-		case (c["StatusId"] == creatiotest.StatusCompleted) != s.closed:
-			w.find(lost, "%s: chat %s is closed on one side only", s.customer, s.id)
-		}
-		w.compare(s, records[s.id.String()])
-	}
-}
-
-// compare holds a chat's messages against its records.
-func (w *world) compare(s *story, records []record) {
-	w.facts.records += len(records)
-	seen := map[string]int{}
-	var order []string
-	text := map[string]string{}
-	for _, r := range records {
-		seen[r.text]++
-		order = append(order, r.id)
-		text[r.id] = r.text
-	}
-	for name, n := range seen {
-		if n > 1 {
-			w.find(doubled, "%s: “%s” is %d times in the CRM", s.customer, name, n)
-		}
-	}
-	var want []string
-	for _, m := range s.messages() {
-		want = append(want, m.id.String())
-		got, there := text[m.id.String()]
-		switch {
-		case !there:
-			w.find(lost, "%s: “%s” is not in the CRM %s", s.customer, m.final, m.crmError)
-		case got != m.final:
-			w.find(lost, "%s: the CRM has “%s” and should have “%s”", s.customer, got, m.final)
-		}
-	}
-	if len(order) > len(want) {
-		w.find(doubled, "%s: the CRM has %d messages of %d", s.customer, len(order), len(want))
-	}
-	if len(order) == len(want) && !slices.Equal(order, want) {
-		w.find(swapped, "%s: the CRM's messages are in another order", s.customer)
-	}
-}
-
-// auditPeople counts contacts and identities: one each for every customer who wrote.
-func (w *world) auditPeople(ctx context.Context) (err error) {
-	names := map[string]int{}
-	for _, c := range w.in.CRM.Contacts() {
-		if name, ok := c["Name"].(string); ok {
-			names[name]++
-		}
-	}
-	wrote := 0
-	for _, c := range w.ledger.customers {
-		if len(c.wrote()) == 0 {
-			continue
-		}
-		wrote++
-		w.once(names[c.name], "%s among the CRM's contacts", c.name)
-	}
-	for _, twice := range w.in.CRM.Doubled("ContactIdentity", "ChannelId", "ChannelIdentity") {
-		w.find(doubled, "identity %s in the CRM", twice)
-	}
-	counts := map[string]*int{"contacts": &w.facts.contacts, "identities": &w.facts.identities}
-	for _, table := range slices.Sorted(maps.Keys(counts)) {
-		n := counts[table]
-		if *n, err = w.in.Database.Int(ctx, "SELECT count(*) FROM "+table); err != nil {
-			return err
-		}
-		if *n > wrote {
-			w.find(doubled, "%d %s of %d customers", *n, table, wrote)
-		}
-	}
-	return nil
 }

@@ -87,6 +87,12 @@ func TestAuditOfWhatWasWritten(t *testing.T) {
 		w.auditWritten(told(two, edit, one))
 		require.Empty(t, w.findings)
 	})
+	for unknown, find := range map[int][]string{2: nil, 3: {wrong}} {
+		w := small()
+		w.facts.replies, w.facts.unknown = 10, unknown
+		w.auditUnknown()
+		require.Equal(t, find, w.kinds(), "M.3 %d of 10 are unknown", unknown)
+	}
 	for name, inbox := range map[string][]string{doubled: {"reply", "reply"}, lost: nil} {
 		t.Run("M.3 at the messenger "+name, func(t *testing.T) {
 			w := small()
@@ -108,7 +114,7 @@ func TestAuditOfTheCRM(t *testing.T) {
 		{"M.4 all is well", []record{first, second}, nil},
 		{"M.4 lost", []record{first}, []string{lost}},
 		{"M.4 an old text", []record{first, {second.id, "c000 m0000"}}, []string{lost}},
-		{"M.4 doubled", []record{first, {uuid.UUID{3}.String(), first.text}, second}, []string{doubled, doubled}},
+		{"M.4 doubled", []record{first, {uuid.UUID{3}.String(), first.text}, second}, []string{doubled}},
 		{"M.4 swapped", []record{second, first}, []string{swapped}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -119,8 +125,31 @@ func TestAuditOfTheCRM(t *testing.T) {
 	}
 }
 
+func TestAuditOfTheCRMPastTheDatabase(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		texts map[string]int
+		find  []string
+	}{
+		{"M.4 all is well", map[string]int{"c000 m00000": 1, "c000 m00001 edited": 1, "reply": 1}, nil},
+		{"M.4 lost", map[string]int{"c000 m00001 edited": 1, "reply": 1}, []string{lost}},
+		{"M.4 doubled", map[string]int{"c000 m00000": 2, "c000 m00001 edited": 1, "reply": 1}, []string{doubled}},
+		{"M.4 before the edit", map[string]int{"c000 m00000": 1, "c000 m00001": 1, "reply": 1}, []string{lost, doubled}},
+		{"M.3 the reply is lost", map[string]int{"c000 m00000": 1, "c000 m00001 edited": 1}, []string{lost}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := small()
+			w.inRecords(c.texts)
+			require.Equal(t, c.find, w.kinds(), "%v", w.findings)
+		})
+	}
+}
+
 func TestAuditOfAChatsCourse(t *testing.T) {
 	given := func(from, to uuid.UUID) entry { return entry{kind: "assigned", data: entryData{From: from, To: to}} }
+	takes := func(from, to uuid.UUID) entry {
+		return entry{kind: "assigned", author: "agent", data: entryData{From: from, To: to}}
+	}
 	took := entry{kind: "assigned", author: "agent", data: entryData{To: ben, Accepted: true}}
 	hold, unhold := entry{kind: "held"}, entry{kind: "held", data: entryData{Released: true}}
 	closed := entry{kind: "closed", author: "system", data: entryData{Reason: "No answer from Client"}}
@@ -132,6 +161,7 @@ func TestAuditOfAChatsCourse(t *testing.T) {
 	}{
 		{"S3.9 one winner", []entry{in, given(uuid.Nil, ben), took}, nil},
 		{"S3.9 two winners", []entry{in, given(uuid.Nil, ben), given(uuid.Nil, carla)}, []string{wrong}},
+		{"S3.9 one takes it from the other", []entry{in, takes(uuid.Nil, ben), takes(ben, carla)}, []string{wrong}},
 		{"S0.25 a transfer", []entry{in, given(uuid.Nil, ben), given(ben, carla)}, nil},
 		{"S0.21 closed after our message", []entry{in, given(uuid.Nil, ben), out, closed}, nil},
 		{"S0.21 closed while the client waits", []entry{in, given(uuid.Nil, ben), out, in, closed}, []string{wrong}},

@@ -32,6 +32,7 @@ type entryData struct {
 	From     uuid.UUID `json:"from"`
 	To       uuid.UUID `json:"to"`
 	Reason   string    `json:"reason"`
+	Why      string    `json:"why"`
 	Process  uuid.UUID `json:"process"`
 	Accepted bool      `json:"accepted"`
 	Released bool      `json:"released"`

@@ -93,6 +93,9 @@ func (c *course) assigned(e entry) {
 	if e.data.From != c.agent {
 		c.w.find(wrong, "%s: two agents won the same chat (entry %d)", c.story.customer, e.seq)
 	}
+	if took := e.author == "agent" && e.data.Why == ""; took && c.agent != uuid.Nil {
+		c.w.find(wrong, "%s: an agent took a chat that another had (entry %d)", c.story.customer, e.seq)
+	}
 	c.load(e, -1, false)
 	c.agent, c.onHold = e.data.To, false
 	c.load(e, 1, true)

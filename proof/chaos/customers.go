@@ -68,14 +68,24 @@ func (w *world) onMessenger(name string) *customer {
 	}
 }
 
-// live lets him write, edit now and then, and sometimes be silent for long enough that his chat closes.
+// live lets him write, edit now and then, at once or after a while, and sometimes be silent for long enough that his chat closes.
 func (c *customer) live(ctx context.Context, r *rand.Rand) {
 	if !rest(ctx, between(r, 0, 5*time.Second)) {
 		return
 	}
+	var last func(context.Context) // corrects what he wrote before
 	for {
+		if last != nil && r.IntN(3) == 0 {
+			last(ctx)
+			last = nil
+		}
 		for range 1 + r.IntN(2) {
-			c.says(ctx, r.IntN(6) == 0)
+			correct := c.says(ctx)
+			if r.IntN(12) == 0 {
+				correct(ctx)
+			} else {
+				last = correct
+			}
 		}
 		pause := between(r, time.Second, 4*time.Second)
 		switch dice := r.IntN(10); {
@@ -90,21 +100,20 @@ func (c *customer) live(ctx context.Context, r *rand.Rand) {
 	}
 }
 
-// says writes the next message and, if corrected, edits it.
-func (c *customer) says(ctx context.Context, corrected bool) {
+// says writes the next message; it returns what edits it.
+func (c *customer) says(ctx context.Context) (correct func(context.Context)) {
 	c.mu.Lock()
 	n := len(c.texts)
 	text := line(c.name, n)
 	c.texts = append(c.texts, text)
 	c.mu.Unlock()
 	edit := c.write(ctx, text)
-	if !corrected {
-		return
+	return func(ctx context.Context) {
+		c.mu.Lock()
+		c.texts[n] = edited(text)
+		c.mu.Unlock()
+		edit(ctx, edited(text))
 	}
-	c.mu.Lock()
-	c.texts[n] = edited(text)
-	c.mu.Unlock()
-	edit(ctx, edited(text))
 }
 
 // wrote is what he wrote, in order, as it reads in the end.

@@ -6,7 +6,8 @@
 // loopback and ends only that. Who does what and which fault strikes when follow from the seed; what the processes are doing
 // at that moment does not, so that the same seed is the same weather and not the same microsecond.
 //
-// Not played: clocks of different machines that disagree. All processes here share one; the business clock is moved forward.
+// Each process has a wall clock of its own, which jumps by a minute to either side while PostgreSQL's and the doubles' do not;
+// the business clock is moved forward. The embedded process has the machine's.
 package main
 
 import (
@@ -22,15 +23,16 @@ import (
 )
 
 func main() {
-	minutes := flag.Float64("minutes", 3, "how long people talk and faults strike")
+	minutes := flag.Float64("minutes", 3, "how long people talk and faults strike, in all")
 	seed := flag.Uint64("seed", 0, "repeats a run's weather; 0: another one each time")
 	customers := flag.Int("customers", 240, "how many customers talk")
-	where := flag.String("where", "both", "servers: PostgreSQL and Redis; embedded: one process with SQLite; both: one after the other")
+	where := flag.String("where", "both", "servers: PostgreSQL and Redis; embedded: one process with SQLite; both: one after the other, embedded a quarter of the time")
 	flag.Parse()
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano()) % 1_000_000
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	fmt.Fprintf(os.Stdout, "seed %d\n", *seed)
 	good, err := both(ctx, plan{length: time.Duration(*minutes * float64(time.Minute)), seed: *seed, customers: *customers}, *where)
 	cancel()
 	if err != nil {
@@ -51,28 +53,30 @@ type plan struct {
 	embedded  bool
 }
 
-// both runs on servers and then, for a third of the time and with a third of the customers, embedded; or only on one of them.
+// both runs on servers and then, for a quarter of the time and with a third of the customers, embedded; or only on one of them.
 func both(ctx context.Context, p plan, where string) (good bool, err error) {
 	dir, err := os.MkdirTemp("", "waggle-chaos-")
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if p.binary, err = runner.Build(ctx, dir); err != nil {
+	if p.binary, err = runner.BuildWithClock(ctx, dir); err != nil {
 		return false, err
+	}
+	servers, embedded := p, p
+	embedded.embedded, embedded.customers = true, p.customers/3
+	if where == "both" {
+		embedded.length = p.length / 4
+		servers.length -= embedded.length
 	}
 	good = true
 	if where != "embedded" {
-		if good, err = run(ctx, p); err != nil {
+		if good, err = run(ctx, servers); err != nil {
 			return false, fmt.Errorf("on PostgreSQL and Redis: %w", err)
 		}
 	}
 	if where != "servers" {
-		p.embedded, p.customers = true, p.customers/3
-		if where == "both" {
-			p.length /= 3
-		}
-		fine, err := run(ctx, p)
+		fine, err := run(ctx, embedded)
 		if err != nil {
 			return false, fmt.Errorf("embedded: %w", err)
 		}

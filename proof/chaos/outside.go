@@ -28,12 +28,12 @@ func lasting(name string, begin, end func()) fault {
 // crm is what can befall the CRM.
 func (w *world) crm() []fault {
 	crm := w.in.CRM
-	return []fault{
-		lasting("CRM down", crm.Down, crm.Up),
-		{"CRM slow", func(ctx context.Context, r *rand.Rand) {
+	all := []fault{
+		now("CRM down", func(*rand.Rand) { crm.Down() }),
+		now("CRM slow", func(*rand.Rand) { crm.Slow(lease / 4) }),
+		{"CRM does not answer", func(ctx context.Context, r *rand.Rand) {
 			gate := crm.Hold(creatiotest.OData)
-			rest(ctx, between(r, time.Second, 8*time.Second))
-			crm.Up()
+			rest(ctx, between(r, time.Second, 6*time.Second))
 			gate.Open()
 		}},
 		now("CRM fails with 500", func(r *rand.Rand) { crm.Crash(1+r.IntN(5), creatiotest.OData) }),
@@ -46,7 +46,30 @@ func (w *world) crm() []fault {
 			crm.OmitBatchAnswers(1+r.IntN(6), creatiotest.Inserts([]string{"ChatMessages", "OmniChat", "Contact"}[r.IntN(3)]))
 		}),
 	}
+	for i, f := range all {
+		all[i].strike = func(ctx context.Context, r *rand.Rand) {
+			f.strike(ctx, r)
+			rest(ctx, between(r, time.Second, 5*time.Second))
+			crm.Up()
+			w.crmIsBack(ctx)
+		}
+	}
+	return all
 }
+
+// crmIsBack waits until Waggle has noticed that the CRM works again, which after several faults takes it up to a minute: the
+// next one is to strike while it is busy pushing.
+func (w *world) crmIsBack(ctx context.Context) {
+	for rest(ctx, 200*time.Millisecond) {
+		if n, err := w.in.Database.Int(ctx, "SELECT count(*) FROM environments WHERE crm_state = 'unavailable'"); err == nil && n == 0 {
+			return
+		}
+	}
+}
+
+// slowSend is how long a slow messenger takes before it does what it is asked, and again before it answers: so that both together
+// are within the deadline of a send, and what two processes send at the same time overtakes each other.
+const slowSend = lease / 7
 
 // messengers is what can befall the messengers and the way to Waggle.
 func (w *world) messengers() []fault {
@@ -54,6 +77,7 @@ func (w *world) messengers() []fault {
 	return []fault{
 		now("Telegram answers 429", func(r *rand.Rand) { bot.FailNext("sendMessage", telegramtest.TooManyRequests(1+r.IntN(3))) }),
 		now("Telegram fails with 500", func(*rand.Rand) { bot.FailNext("sendMessage", telegramtest.ServerError(), telegramtest.BadGateway()) }),
+		lasting("Telegram slow", func() { bot.Slow(slowSend) }, func() { bot.Slow(0) }),
 		now("Telegram does not answer", func(*rand.Rand) { bot.FailNext("sendMessage", telegramtest.Hang(), telegramtest.Drop()) }),
 		now("Telegram's answer lost after it accepted", func(*rand.Rand) {
 			bot.FailNext("sendMessage", telegramtest.AfterAccepting(telegramtest.Drop()), telegramtest.AfterAccepting(telegramtest.Hang()))
@@ -81,6 +105,7 @@ func (w *world) calm() {
 	w.in.Front.LoseAnswers(0)
 	w.in.Front.DoubleDeliveries(0)
 	w.in.CRM.Up()
+	w.in.Bot.Slow(0)
 	w.in.Messenger.Heal()
 	w.in.Messenger.Listen()
 }

@@ -25,13 +25,14 @@ func (w *world) report(out io.Writer) bool {
 	}{
 		{"customers · contacts · identities", fmt.Sprintf("%d · %d · %d", len(w.ledger.customers), f.contacts, f.identities)},
 		{"messages written (edited later)", fmt.Sprintf("%d (%d)", f.written, f.edited)},
-		{"stored by Waggle", f.stored},
+		{"answered 2xx · stored by Waggle", fmt.Sprintf("%d · %d", f.taken, f.stored)},
 		{"replies accepted", f.replies},
 		{"at the messengers (unknown, with a reason)", fmt.Sprintf("%d (%d)", f.sent, f.unknown)},
 		{"chats (reopened)", fmt.Sprintf("%d (%d)", f.chats, f.reopenings)},
 		{"message records in the CRM", f.records},
 		{"assignments · races for a chat · closed by a process", fmt.Sprintf("%d · %d · %d", f.assignments, f.races, f.closes)},
-		{"all that was due was done", fmt.Sprintf("%.1f s after the last fault", w.settled.Seconds())},
+		{"all that was due was done", fmt.Sprintf("%.1f s after the last fault; the limit is %.0f s", w.settled.Seconds(), settleLimit.Seconds())},
+		{"files and connections a process has open at most", f.descriptors},
 	} {
 		fmt.Fprintf(table, "%s\t%v\n", row.what, row.n)
 	}

@@ -40,7 +40,14 @@ func (w *world) settle(ctx context.Context) error {
 		if err != nil || left != "" {
 			return left, err
 		}
-		return w.counted(ctx, w.sql(closable), "chats should have closed")
+		for query, what := range map[string]string{
+			closable: "chats should have closed", acceptable: "chats should have gone on to another agent, or back to wait",
+		} {
+			if left, err = w.counted(ctx, w.sql(query), what); err != nil || left != "" {
+				return left, err
+			}
+		}
+		return "", nil
 	})
 	if left != "" {
 		w.find(stuck, "%s after half an hour passed: %s", settleLimit, left)
@@ -136,6 +143,9 @@ WHERE c.agent_id IS NULL AND c.closed_at IS NULL AND c.held_reason IS NULL AND q
 // closable are chats whose agent's last message was delivered more than ten minutes ago.
 const closable = `SELECT count(*) FROM chats WHERE closed_at IS NULL AND agent_id IS NOT NULL AND NOT on_hold
 AND closing_since IS NOT NULL AND closing_since < NOW - 600000000`
+
+// acceptable are chats whose agent has not accepted them for ten minutes, longer than any timeout the administrator sets.
+const acceptable = `SELECT count(*) FROM chats WHERE closed_at IS NULL AND accepted_at IS NULL AND NOT on_hold AND assigned_at < NOW - 600000000`
 
 // sql fills in how the database tells the business time.
 func (w *world) sql(query string) string {

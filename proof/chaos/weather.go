@@ -2,11 +2,17 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	"waggle/proof/runner"
 )
+
+// severalLeases of a lane are what a worker holds that has enough to do.
+const severalLeases = 4
 
 // fault is one kind of weather. strike returns when it has passed: at its time, or at once when the run is over.
 type fault struct {
@@ -35,18 +41,27 @@ func (w *world) house() []fault {
 	processes := []fault{
 		{"api killed", func(ctx context.Context, r *rand.Rand) { w.kill(ctx, r, pick(r, w.in.APIs)) }},
 		{"api frozen", func(ctx context.Context, r *rand.Rand) {
-			w.freeze(ctx, pick(r, w.in.APIs), between(r, time.Second, 4*time.Second))
+			freeze(ctx, pick(r, w.in.APIs), between(r, time.Second, lease+2*time.Second))
 		}},
 	}
 	if w.plan.embedded {
 		return append(processes, w.disk()...)
 	}
+	send := fault{"worker frozen beyond its lease in the middle of a send", func(ctx context.Context, r *rand.Rand) { w.freezeAtWork(ctx, r, "out") }}
 	return append(append(processes,
 		fault{"worker killed", func(ctx context.Context, r *rand.Rand) { w.kill(ctx, r, pick(r, w.in.Workers)) }},
 		fault{"all workers killed", func(ctx context.Context, r *rand.Rand) { w.kill(ctx, r, w.in.Workers...) }},
-		fault{"worker frozen beyond its lease", func(ctx context.Context, r *rand.Rand) {
-			w.freeze(ctx, pick(r, w.in.Workers), lease+between(r, time.Second, 4*time.Second))
+		send, send, send, // the most that can go wrong
+		fault{"worker frozen beyond its lease in the middle of a push", func(ctx context.Context, r *rand.Rand) { w.freezeAtWork(ctx, r, "crm") }},
+		fault{"all workers frozen", func(ctx context.Context, r *rand.Rand) {
+			var frozen sync.WaitGroup
+			for _, s := range w.in.Workers {
+				d := between(r, time.Second, lease+4*time.Second)
+				frozen.Go(func() { freeze(ctx, s, d) })
+			}
+			frozen.Wait()
 		}},
+		fault{"clock of a process jumps by a minute", func(_ context.Context, r *rand.Rand) { w.jump(r) }},
 		fault{"worker replaced", func(_ context.Context, r *rand.Rand) { w.replace(pick(r, w.in.Workers)) }},
 	), w.beneath()...)
 }
@@ -100,10 +115,64 @@ func (w *world) alive(s *runner.Slot) {
 	}
 }
 
-func (w *world) freeze(ctx context.Context, s *runner.Slot, d time.Duration) {
+func freeze(ctx context.Context, s *runner.Slot, d time.Duration) {
 	s.Process.Freeze()
 	rest(ctx, d)
 	s.Process.Thaw()
+}
+
+// freezeAtWork freezes a worker that holds leases of a lane until they have ended and another worker has them, so that both are
+// at work in the same chats then.
+func (w *world) freezeAtWork(ctx context.Context, r *rand.Rand, lane string) {
+	if lane == "out" {
+		w.in.Bot.Slow(slowSend)
+		defer w.in.Bot.Slow(0)
+	}
+	freeze(ctx, w.atWork(ctx, lane), lease+between(r, 500*time.Millisecond, 2*time.Second))
+	rest(ctx, 2*time.Second)
+}
+
+// atWork waits, a few seconds at most, until a worker holds several leases of a lane, and returns the one that holds most.
+func (w *world) atWork(ctx context.Context, lane string) *runner.Slot {
+	busiest := w.in.Workers[0]
+	for range 60 {
+		most := -1
+		for _, s := range w.in.Workers {
+			n, err := w.in.Database.Int(ctx, fmt.Sprintf("SELECT count(*) FROM chats WHERE %[1]s_until IS NOT NULL AND %[1]s_owner LIKE '%%/%[2]d/%%'", lane, s.Process.PID()))
+			if err == nil && n > most {
+				busiest, most = s, n
+			}
+		}
+		if most >= severalLeases || !rest(ctx, 50*time.Millisecond) {
+			break
+		}
+	}
+	return busiest
+}
+
+// disagree gives the processes on servers wall clocks that differ by a minute from the beginning.
+func (w *world) disagree() error {
+	for i, s := range append(slices.Clone(w.in.APIs), w.in.Workers...) {
+		if s.Clock == nil {
+			continue
+		}
+		if err := s.Clock.Move(time.Duration(i%3-1) * time.Minute); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jump moves the wall clock of one process a minute before or behind the machine's, or back.
+func (w *world) jump(r *rand.Rand) {
+	s := pick(r, append(slices.Clone(w.in.APIs), w.in.Workers...))
+	to := pick(r, []time.Duration{-time.Minute, 0, time.Minute})
+	if to == s.Clock.Moved() {
+		to += time.Minute
+	}
+	if err := s.Clock.Move(to); err != nil {
+		w.find(wrong, "%v", err)
+	}
 }
 
 // replace ends a worker as a new version does: it is asked to.

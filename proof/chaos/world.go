@@ -106,7 +106,7 @@ func (w *world) install(ctx context.Context) (err error) {
 		return err
 	}
 	o := runner.Options{
-		Binary: w.plan.binary, Dir: w.dir, Tick: 500 * time.Millisecond, Sweep: 500 * time.Millisecond,
+		Binary: w.plan.binary, Dir: w.dir, Clocks: !w.plan.embedded, Tick: 500 * time.Millisecond, Sweep: 500 * time.Millisecond,
 		Env: []string{"MOVABLE_CLOCK=true", "LEASE=" + lease.String()},
 	}
 	for i := range staff {
@@ -116,12 +116,16 @@ func (w *world) install(ctx context.Context) (err error) {
 		if err := os.Chmod(w.dir, 0o711); err != nil { //nolint:gosec // PostgreSQL's user goes through
 			return err
 		}
-		if w.servers, err = runner.StartServers(ctx, w.dir); err != nil {
+		// Audits replay what happened in the order it was committed.
+		if w.servers, err = runner.StartServers(ctx, w.dir, "track_commit_timestamp=on"); err != nil {
 			return err
 		}
 		o.DatabaseURL, o.RedisURL = w.servers.DatabaseURL(), w.servers.RedisURL()
 	}
 	if w.in, err = runner.Install(ctx, o); err != nil {
+		return err
+	}
+	if err = w.disagree(); err != nil {
 		return err
 	}
 	if w.town, err = w.in.SetUp(ctx); err != nil {
@@ -196,8 +200,7 @@ func (w *world) live(ctx context.Context, length time.Duration) {
 	people.Go(func() { w.progress(ctx) })
 	weather.Go(func() { w.weather(ctx, w.random(2), 3*time.Second, w.house()) })
 	weather.Go(func() { w.weather(ctx, w.random(3), 2*time.Second, w.messengers()) })
-	// After each fault in a row Waggle waits twice as long, up to a minute: fair weather in between lets it come back.
-	weather.Go(func() { w.weather(ctx, w.random(4), 10*time.Second, w.crm()) })
+	weather.Go(func() { w.weather(ctx, w.random(4), 4*time.Second, w.crm()) })
 	weather.Wait()
 	w.calm()
 	people.Wait()

@@ -17,6 +17,7 @@ import (
 // Options say what to send and for how long.
 type Options struct {
 	URL         string
+	Beside      string // another process of the same: every other connection calls it; empty: there is none
 	Header      map[string]string
 	Body        func(buf []byte, n int64) []byte // appends the body of request n to buf
 	First       int64                            // n of the first request
@@ -49,19 +50,21 @@ const answerLimit = 30 * time.Second
 
 // Run sends until the time or the requests are up.
 func Run(o Options) (Result, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil {
-		return Result{}, fmt.Errorf("load: %w", err)
+	targets := []string{o.URL}
+	if o.Beside != "" {
+		targets = append(targets, o.Beside)
 	}
-	if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
-		return Result{}, fmt.Errorf("load: %s is no loopback address", u.Host)
+	for _, target := range targets {
+		if err := atHome(target); err != nil {
+			return Result{}, err
+		}
 	}
 	var next atomic.Int64
 	connections := make([]connection, o.Connections)
 	began := time.Now()
 	var running sync.WaitGroup
 	for i := range connections {
-		running.Go(func() { connections[i].run(o, u.Host, &next, began) })
+		running.Go(func() { connections[i].run(o, targets[i%len(targets)], &next, began) })
 	}
 	running.Wait()
 	r := Result{Faults: map[string]int64{}, Seconds: time.Since(began).Seconds()}
@@ -76,21 +79,33 @@ func Run(o Options) (Result, error) {
 	return r, nil
 }
 
+// atHome refuses what is not on this machine.
+func atHome(target string) error {
+	u, err := url.Parse(target)
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
+		return fmt.Errorf("load: %s is no loopback address", u.Host)
+	}
+	return nil
+}
+
 // connection is one client with one request under way at a time.
 type connection struct {
 	answers []time.Duration
 	faults  map[string]int64
 }
 
-func (c *connection) run(o Options, host string, next *atomic.Int64, began time.Time) {
+func (c *connection) run(o Options, target string, next *atomic.Int64, began time.Time) {
+	var req fasthttp.Request
+	var res fasthttp.Response
+	req.SetRequestURI(target)
 	client := &fasthttp.HostClient{
-		Addr: host, MaxConns: 1, ReadTimeout: answerLimit, WriteTimeout: answerLimit, MaxIdemponentCallAttempts: 1,
+		Addr: string(req.URI().Host()), MaxConns: 1, ReadTimeout: answerLimit, WriteTimeout: answerLimit, MaxIdemponentCallAttempts: 1,
 		RetryIf: func(*fasthttp.Request) bool { return false },
 	}
 	defer client.CloseIdleConnections()
-	var req fasthttp.Request
-	var res fasthttp.Response
-	req.SetRequestURI(o.URL)
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetContentType("application/json")
 	for name, value := range o.Header {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,4 +52,39 @@ func TestRun(t *testing.T) {
 func TestRunStaysAtHome(t *testing.T) {
 	_, err := Run(Options{URL: "http://192.0.2.1/hooks", Body: Telegram, Connections: 1, Duration: time.Second})
 	require.ErrorContains(t, err, "loopback")
+	_, err = Run(Options{URL: "http://127.0.0.1:1", Beside: "http://192.0.2.1/hooks", Body: Telegram, Connections: 1, Duration: time.Second})
+	require.ErrorContains(t, err, "loopback")
+}
+
+func TestRepeating(t *testing.T) {
+	const first = 100
+	var sent []int64
+	body := Repeating(func(b []byte, n int64) []byte {
+		sent = append(sent, n)
+		return b
+	}, first, 5)
+	different := map[int64]bool{}
+	for n := range int64(11) {
+		body(nil, first+n)
+		different[sent[n]] = true
+		require.EqualValues(t, len(different), Distinct(n+1, 5))
+	}
+	require.Equal(t, []int64{100, 100, 101, 102, 103, 104, 104, 105, 106, 107, 108}, sent)
+	require.Zero(t, Distinct(0, 5))
+}
+
+func TestRunBeside(t *testing.T) {
+	var calls [2]atomic.Int64
+	var urls [2]string
+	for i := range calls {
+		s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls[i].Add(1) }))
+		defer s.Close()
+		urls[i] = s.URL
+	}
+	r, err := Run(Options{URL: urls[0], Beside: urls[1], Body: Telegram, Connections: 2, Duration: time.Minute, Limit: 100})
+	require.NoError(t, err)
+	require.EqualValues(t, 100, r.OK)
+	require.EqualValues(t, 100, calls[0].Load()+calls[1].Load())
+	require.Positive(t, calls[0].Load())
+	require.Positive(t, calls[1].Load())
 }

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -30,6 +31,7 @@ type Options struct {
 
 	Agents      []string      // the CRM's users who serve chats; empty: Ben and Carla
 	Direct      bool          // no proxies on the way to the servers: for figures
+	Clocks      bool          // each process has a Clock of its own; wants a binary of BuildWithClock
 	Tick, Sweep time.Duration // 0: short
 	Env         []string      // "NAME=value" beside
 }
@@ -180,6 +182,11 @@ func (in *Installation) listen(context.Context) (err error) {
 	for _, command := range commands {
 		for i := range n {
 			s := &Slot{in: in, name: command + " " + strconv.Itoa(i+1), command: command}
+			if in.options.Clocks {
+				if s.Clock, err = NewClock(filepath.Join(in.options.Dir, fmt.Sprint("clock-", command, i+1))); err != nil {
+					return err
+				}
+			}
 			if command != "worker" {
 				if s.addr, err = FreePort(); err != nil {
 					return err
@@ -189,6 +196,11 @@ func (in *Installation) listen(context.Context) (err error) {
 			}
 			if command != "api" {
 				in.Workers = append(in.Workers, s)
+			}
+			if command == "worker" {
+				if s.operations, err = FreePort(); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -251,11 +263,13 @@ func (in *Installation) Logs() string {
 // Slot is the place of one process, with its address; the process in it comes and goes.
 type Slot struct {
 	Process *Process // nil before the first Start
+	Clock   *Clock   // nil without Options.Clocks
 
-	in      *Installation
-	name    string
-	command string
-	addr    string // empty for a worker
+	in         *Installation
+	name       string
+	command    string
+	addr       string // empty for a worker
+	operations string // of a worker
 }
 
 // Start starts a process in the slot. The one before must have ended.
@@ -264,8 +278,14 @@ func (s *Slot) Start() (err error) {
 	if s.addr != "" {
 		env = append(append([]string(nil), env...), "LISTEN="+s.addr)
 	}
-	if s.Process, err = Start(s.in.options.Binary, s.name, []string{s.command}, env); err == nil && s.addr != "" {
-		s.Process.Base = "http://" + s.addr
+	if s.operations != "" {
+		env = append(append([]string(nil), env...), "OPERATIONS_LISTEN="+s.operations)
+	}
+	if s.Clock != nil {
+		env = append(append([]string(nil), env...), s.Clock.Env())
+	}
+	if s.Process, err = Start(s.in.options.Binary, s.name, []string{s.command}, env); err == nil {
+		s.Process.Base = "http://" + cmp.Or(s.addr, s.operations)
 	}
 	return err
 }
@@ -277,7 +297,7 @@ func (s *Slot) Kill() {
 	}
 }
 
-// Ready waits until the slot's API answers.
+// Ready waits until the slot's API answers, or a worker's /readyz.
 func (s *Slot) Ready(ctx context.Context) error { return s.Process.Ready(ctx) }
 
 // Restart starts a new process and waits until its API answers; a worker has none.

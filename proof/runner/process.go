@@ -19,11 +19,15 @@ import (
 )
 
 // Build compiles the product into dir and returns the binary's path.
-func Build(ctx context.Context, dir string) (string, error) {
+func Build(ctx context.Context, dir string) (string, error) { return build(ctx, dir, "waggle") }
+
+// build compiles a package into dir, with further flags.
+func build(ctx context.Context, dir, pkg string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, "waggle")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "waggle").CombinedOutput() //nolint:gosec // no outside input
+	args := append(append([]string{"build", "-o", bin}, flags...), pkg)
+	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput() //nolint:gosec // no outside input
 	if err != nil {
-		return "", fmt.Errorf("build waggle: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
 	return bin, nil
 }
@@ -31,7 +35,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 // Process is one running Waggle process.
 type Process struct {
 	Name string
-	Base string // http://host:port of its API; empty for a worker
+	Base string // http://host:port of its API; of a worker, of its operations
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -43,13 +47,14 @@ type Process struct {
 // logKept bounds the lines kept of a process's log.
 const logKept = 2000
 
-// Start starts the binary with arguments and, beside the present environment, env ("NAME=value").
+// Start starts the binary with arguments and, beside the present environment, env ("NAME=value"). Where we are killed it
+// is killed too, on Linux.
 func Start(bin, name string, args, env []string) (*Process, error) {
-	return startAs(nil, bin, name, args, env)
+	return startAs(nil, syscall.SIGKILL, bin, name, args, env)
 }
 
-// startAs is Start for another user; nil: as we are.
-func startAs(as *syscall.Credential, bin, name string, args, env []string) (*Process, error) {
+// startAs is Start for another user (nil: as we are), with the signal that ends the process if we are killed.
+func startAs(as *syscall.Credential, end syscall.Signal, bin, name string, args, env []string) (*Process, error) {
 	p := &Process{Name: name, cmd: exec.Command(bin, args...), done: make(chan struct{})} //nolint:gosec,noctx // our own binary; it lives until Kill or Stop
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
@@ -57,7 +62,7 @@ func startAs(as *syscall.Credential, bin, name string, args, env []string) (*Pro
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := startChild(p.cmd, end); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
@@ -79,6 +84,12 @@ func startAs(as *syscall.Credential, bin, name string, args, env []string) (*Pro
 
 // PID is the process's number, for what the operating system knows about it.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Descriptors counts the files and connections the process has open; 0 where the system does not tell.
+func (p *Process) Descriptors() int {
+	open, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID())) // elsewhere than on Linux there is none
+	return len(open)
+}
 
 // Running tells whether the process has not ended.
 func (p *Process) Running() bool {

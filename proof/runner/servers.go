@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net"
 	"os"
@@ -29,13 +30,15 @@ type Server struct {
 	args    []string
 	as      *syscall.Credential // nil: as we are
 	crash   syscall.Signal
+	answers func(context.Context) error // nil once the server does what it is asked
 }
 
-// StartServers starts both in dir, which must be empty; they answer when it returns. Close them after use.
-func StartServers(ctx context.Context, dir string) (*Servers, error) {
+// StartServers starts both in dir; they answer when it returns. Close them after use. PostgreSQL has its defaults, so that a
+// commit is on disk, but for the settings ("name=value").
+func StartServers(ctx context.Context, dir string, settings ...string) (*Servers, error) {
 	s := &Servers{}
 	var err error
-	if s.Postgres, err = newPostgres(ctx, dir); err == nil {
+	if s.Postgres, err = newPostgres(ctx, dir, settings); err == nil {
 		if s.Redis, err = newRedis(dir); err == nil {
 			if err = s.Postgres.Start(ctx); err == nil {
 				err = s.Redis.Start(ctx)
@@ -51,8 +54,10 @@ func StartServers(ctx context.Context, dir string) (*Servers, error) {
 
 // DatabaseURL and RedisURL are for Options.
 func (s *Servers) DatabaseURL() string {
-	return "postgres://postgres@" + s.Postgres.Addr + "/postgres?sslmode=disable"
+	return s.Postgres.url()
 }
+
+func (s *Server) url() string { return "postgres://postgres@" + s.Addr + "/postgres?sslmode=disable" }
 
 // RedisURL is the URL of Redis.
 func (s *Servers) RedisURL() string { return "redis://" + s.Redis.Addr + "/0" }
@@ -68,7 +73,7 @@ func (s *Servers) Close() {
 }
 
 // newPostgres makes a cluster. PostgreSQL refuses to run as root: then it runs as the user postgres of its package.
-func newPostgres(ctx context.Context, dir string) (*Server, error) {
+func newPostgres(ctx context.Context, dir string, settings []string) (*Server, error) {
 	programs, err := postgresPrograms()
 	if err != nil {
 		return nil, err
@@ -97,10 +102,13 @@ func newPostgres(ctx context.Context, dir string) (*Server, error) {
 	if s.Addr, err = FreePort(); err != nil {
 		return nil, err
 	}
+	s.answers = s.connect
 	_, port, _ := net.SplitHostPort(s.Addr)
 	s.args = []string{
 		"-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + home, "-c", "max_connections=200",
-		"-c", "track_commit_timestamp=on", // audits replay what happened in the order it was committed
+	}
+	for _, setting := range settings {
+		s.args = append(s.args, "-c", setting)
 	}
 	return s, nil
 }
@@ -113,6 +121,7 @@ func newRedis(dir string) (s *Server, err error) {
 	if s.Addr, err = FreePort(); err != nil {
 		return nil, err
 	}
+	s.answers = s.dial
 	_, port, _ := net.SplitHostPort(s.Addr)
 	s.args = []string{
 		"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir", dir,
@@ -148,25 +157,44 @@ func credential(name string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
 }
 
-// Start starts the server and waits until it takes connections.
+// connect tells whether PostgreSQL lets us in: while it recovers it takes connections and turns each away.
+func (s *Server) connect(ctx context.Context) error {
+	db, err := sql.Open("pg", s.url())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.PingContext(ctx)
+}
+
+func (s *Server) dial(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: time.Second}
+	c, err := dialer.DialContext(ctx, "tcp", s.Addr)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// Start starts the server and waits until it answers.
 func (s *Server) Start(ctx context.Context) (err error) {
-	if s.process, err = startAs(s.as, s.binary, filepath.Base(s.binary), s.args, nil); err != nil {
+	if s.process, err = startAs(s.as, s.crash, s.binary, filepath.Base(s.binary), s.args, nil); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second) // PostgreSQL may have to recover first
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	dialer := net.Dialer{Timeout: time.Second}
 	for {
-		if c, err := dialer.DialContext(ctx, "tcp", s.Addr); err == nil {
-			return c.Close()
+		err := s.answers(ctx)
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-s.process.done:
 			return fmt.Errorf("%s ended: %v", s.process.Name, s.process.Log())
 		case <-ctx.Done():
-			return fmt.Errorf("%s takes no connections: %w", s.process.Name, ctx.Err())
+			return fmt.Errorf("%s does not answer: %w: %w", s.process.Name, ctx.Err(), err)
 		case <-tick.C:
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"waggle/api/gen"
 	"waggle/channels/custom"
 	"waggle/channels/telegram"
+	"waggle/crm/creatio/creatiotest"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -32,32 +33,38 @@ func (in *Installation) SetUp(ctx context.Context) (*Town, error) {
 	return t, nil
 }
 
-func (t *Town) wizard(ctx context.Context) error {
+// wizard walks the wizard with the secret key, switches chats on and returns the façade for the API key.
+func wizard(ctx context.Context, api client.Client, crm *creatiotest.Server) (client.Client, error) {
 	var w gen.Wizard
-	err := t.API.Call(ctx, http.MethodPut, "/api/v1/wizard/credentials", gen.WizardCredentialsInput{
-		CRMURL: t.in.CRM.URL() + "/0", SecretKey: &t.API.Token, GenerateAPIKey: ptr(true),
-		OAuth: &gen.OAuthInput{IdentityURL: t.in.CRM.IdentityURL(), ClientID: oauthClient, ClientSecret: oauthSecret},
+	err := api.Call(ctx, http.MethodPut, "/api/v1/wizard/credentials", gen.WizardCredentialsInput{
+		CRMURL: crm.URL() + "/0", SecretKey: &api.Token, GenerateAPIKey: ptr(true),
+		OAuth: &gen.OAuthInput{IdentityURL: crm.IdentityURL(), ClientID: oauthClient, ClientSecret: oauthSecret},
 	}, &w)
 	if err != nil {
-		return err
+		return api, err
 	}
 	if w.Credentials.GeneratedAPIKey == nil {
-		return fmt.Errorf("step 1 of the wizard gave no API key")
+		return api, fmt.Errorf("step 1 of the wizard gave no API key")
 	}
-	t.API = t.API.As(*w.Credentials.GeneratedAPIKey)
-	err = t.API.Call(ctx, http.MethodPut, "/api/v1/wizard/waiting-periods", gen.WaitingPeriodsInput{
+	api = api.As(*w.Credentials.GeneratedAPIKey)
+	err = api.Call(ctx, http.MethodPut, "/api/v1/wizard/waiting-periods", gen.WaitingPeriodsInput{
 		Client: &gen.ClientWaitingPeriodInput{Enabled: ptr(true), Minutes: ptr(10)},
 		Agent:  &gen.AgentWaitingPeriodInput{Enabled: ptr(true), Minutes: ptr(3)},
 	}, nil)
 	if err != nil {
-		return err
+		return api, err
 	}
-	if err := t.API.Call(ctx, http.MethodPost, "/api/v1/wizard/finish", gen.WizardFinishInput{}, nil); err != nil {
-		return err
+	if err := api.Call(ctx, http.MethodPost, "/api/v1/wizard/finish", gen.WizardFinishInput{}, nil); err != nil {
+		return api, err
 	}
-	return t.API.Call(ctx, http.MethodPatch, "/api/v1/settings", gen.SettingsPatch{
+	return api, api.Call(ctx, http.MethodPatch, "/api/v1/settings", gen.SettingsPatch{
 		ChatsEnabled: ptr(true), SimultaneousChats: nullable.NewNullableWithValue(0),
 	}, nil)
+}
+
+func (t *Town) wizard(ctx context.Context) (err error) {
+	t.API, err = wizard(ctx, t.API, t.in.CRM)
+	return err
 }
 
 func (t *Town) synchronize(ctx context.Context) error {
@@ -122,13 +129,21 @@ func (t *Town) connect(ctx context.Context) error {
 		}},
 	}
 	for _, c := range inputs {
-		var ch gen.Channel
-		if err := t.API.Call(ctx, http.MethodPost, "/api/v1/channels", c, &ch); err != nil {
+		if err := connected(ctx, t.API, c); err != nil {
 			return err
 		}
-		if ch.State != gen.ChannelStateActive {
-			return fmt.Errorf("the channel %s is %s", c.Name, ch.State)
-		}
+	}
+	return nil
+}
+
+// connected makes a channel, which must be active at once.
+func connected(ctx context.Context, api client.Client, c gen.ChannelInput) error {
+	var ch gen.Channel
+	if err := api.Call(ctx, http.MethodPost, "/api/v1/channels", c, &ch); err != nil {
+		return err
+	}
+	if ch.State != gen.ChannelStateActive {
+		return fmt.Errorf("the channel %s is %s", c.Name, ch.State)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ type Bot struct {
 	chats   map[int64]*chat
 	files   map[string]*file
 	faults  map[string][]Fault
+	slow    time.Duration
 	calls   map[string]int
 	nextID  int64 // the next update_id
 	pending []*update
@@ -119,8 +120,13 @@ func (b *Bot) answer(w http.ResponseWriter, q *query) {
 		fault.write(w, q.ctx, b.s.ctx)
 		return
 	}
+	if !b.linger(q.ctx, q.method) {
+		panic(http.ErrAbortHandler)
+	}
 	result, description, fail := handle(b, q)
 	switch {
+	case !b.linger(q.ctx, q.method):
+		panic(http.ErrAbortHandler)
 	case fail != nil:
 		writeError(w, fail)
 	case faulty:

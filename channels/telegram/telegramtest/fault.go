@@ -3,8 +3,10 @@ package telegramtest
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Fault is what the double answers instead of the truth.
@@ -73,6 +75,31 @@ func (b *Bot) takeFault(method string) (Fault, bool) {
 		}
 	}
 	return Fault{}, false
+}
+
+// Slow lets each call of a send method be carried out only after a random while of at most upTo, and be answered after another
+// such; 0: at once again. A call whose caller has given up before it is carried out is not done.
+func (b *Bot) Slow(upTo time.Duration) {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	b.slow = upTo
+}
+
+// linger is one of the whiles of Slow; false: nobody waits for the answer any more.
+func (b *Bot) linger(ctx context.Context, method string) bool {
+	b.s.mu.Lock()
+	upTo := b.slow
+	b.s.mu.Unlock()
+	if upTo == 0 || !strings.HasPrefix(method, "send") {
+		return true
+	}
+	select {
+	case <-time.After(rand.N(upTo)):
+		return true
+	case <-ctx.Done():
+	case <-b.s.ctx.Done():
+	}
+	return false
 }
 
 func (f Fault) write(w http.ResponseWriter, client, server context.Context) {

@@ -313,6 +313,26 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func TestSlow(t *testing.T) {
+	c, bot := start(t)
+	ann := bot.Customer(5, "Ann")
+	ann.Start()
+	bot.Slow(time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.s.URL+"/bot"+token+"/sendMessage?chat_id=5&text=x", nil)
+	require.NoError(t, err)
+	_, err = c.http.Do(r)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Equal(t, 200, c.call("getMe", "").status, "only what is sent is slow")
+	bot.Slow(0)
+	assert.Equal(t, 200, c.call("sendMessage", `{"chat_id":5,"text":"y"}`).status)
+	require.Len(t, ann.Inbox(), 1, "what its caller gave up is not done")
+	bot.Slow(time.Millisecond)
+	assert.Equal(t, 200, c.call("sendMessage", `{"chat_id":5,"text":"z"}`).status)
+	require.Len(t, ann.Inbox(), 2)
+}
+
 // What a customer can send beside texts (§3).
 func TestCustomerContents(t *testing.T) {
 	c, bot := start(t, telegramtest.WithAddr("127.0.0.1:0"))

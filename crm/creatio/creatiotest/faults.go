@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // Request is what a fault may look at.
@@ -44,6 +45,7 @@ type opFault struct {
 type faults struct {
 	requests []*fault
 	ops      []*opFault
+	slow     time.Duration
 }
 
 // Inserts matches the creation of a record of the object.
@@ -127,6 +129,13 @@ func (s *Server) Hold(match func(Request) bool) *Gate {
 	return g
 }
 
+// Slow makes every request to the site take this much longer, until Up; a caller who gives up meanwhile is cut off, undone.
+func (s *Server) Slow(by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.slow = by
+}
+
 // Refuse refuses matching operations for ever, as a rule of the site would,
 // until Up.
 func (s *Server) Refuse(reason string, match func(Op) bool) {
@@ -151,7 +160,14 @@ func (s *Server) plan(f *fault) {
 
 // planned finds the fault that hits a request and uses it up.
 func (s *Server) planned(ctx context.Context, r Request) fault {
-	f := s.take(r)
+	f, slow := s.take(r)
+	if slow > 0 {
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+			return fault{kind: cutBefore}
+		}
+	}
 	switch f.kind {
 	case hold:
 		f.gate.arrived <- struct{}{}
@@ -166,7 +182,7 @@ func (s *Server) planned(ctx context.Context, r Request) fault {
 	return f
 }
 
-func (s *Server) take(r Request) fault {
+func (s *Server) take(r Request) (f fault, slow time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.faults.requests {
@@ -174,9 +190,9 @@ func (s *Server) take(r Request) fault {
 			continue
 		}
 		f.left--
-		return *f
+		return *f, s.faults.slow
 	}
-	return fault{}
+	return fault{}, s.faults.slow
 }
 
 // refusal is called with s.mu held.

@@ -177,6 +177,20 @@ func (s *Server) Calls() []Call {
 	return slices.Clone(s.calls)
 }
 
+// Received counts the requests to the site and to its identity service since it was started.
+func (s *Server) Received() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.received
+}
+
+// Count is how many records of the object there are.
+func (s *Server) Count(object string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.db.tables[object])
+}
+
 // ForgetCalls empties the log.
 func (s *Server) ForgetCalls() {
 	s.mu.Lock()

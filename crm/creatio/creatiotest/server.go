@@ -56,6 +56,7 @@ type Server struct {
 	bearer   map[string]time.Time
 	settings map[string]any
 	logins   int
+	received int
 	calls    []Call
 	faults
 }
@@ -187,6 +188,7 @@ const keptCalls = 50_000
 
 // log is called with s.mu held.
 func (s *Server) log(call Call) {
+	s.received++
 	if len(s.calls) >= keptCalls {
 		s.calls = slices.Delete(s.calls, 0, keptCalls/10)
 	}

@@ -1,0 +1,138 @@
+package jobs
+
+import (
+	"sync"
+
+	"github.com/google/uuid"
+
+	"waggle/store"
+)
+
+// intakeQueue holds the deliveries that wait for a transaction, in the order they came. Several transactions may run at once;
+// none has a user of another one's, so that each user's order stands and two transactions rarely meet in a chat.
+type intakeQueue struct {
+	mu      sync.Mutex
+	changed *sync.Cond
+	waiting []*waiting
+	writing int               // transactions under way
+	users   map[senderKey]int // whose deliveries are in them
+	closed  bool
+}
+
+// senderKey is a user of a channel.
+type senderKey struct {
+	channel uuid.UUID
+	user    string
+}
+
+func senderOf(e store.Inbound) senderKey { return senderKey{e.ChannelID, e.Event.User.ID} }
+
+func newIntakeQueue() *intakeQueue {
+	q := &intakeQueue{users: map[senderKey]int{}}
+	q.changed = sync.NewCond(&q.mu)
+	return q
+}
+
+// put appends a delivery and reports whether there was room.
+func (q *intakeQueue) put(w *waiting) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(q.waiting) >= intakeBacklog {
+		return false
+	}
+	q.waiting = append(q.waiting, w)
+	if q.due() {
+		q.changed.Signal()
+	}
+	return true
+}
+
+// due reports whether a transaction may begin. A few deliveries wait for the one under way: it costs less that they ride
+// together than that they ride sooner.
+func (q *intakeQueue) due() bool {
+	return len(q.waiting) > 0 && (q.writing == 0 || len(q.waiting) >= intakeSpread)
+}
+
+// take waits until a transaction may begin and gives what rides in it; nil once the queue is closed and empty.
+func (q *intakeQueue) take() []*waiting {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		if q.due() {
+			if slice := q.pick(); len(slice) > 0 {
+				q.writing++
+				return slice
+			}
+		}
+		if q.closed && len(q.waiting) == 0 {
+			return nil
+		}
+		q.changed.Wait()
+	}
+}
+
+// pick removes up to intakeSlice events, whole deliveries only and at least one. It leaves those of users in another
+// transaction, and what these users sent after them.
+func (q *intakeQueue) pick() []*waiting {
+	var slice, left []*waiting
+	events := 0
+	passed := map[senderKey]bool{}
+	for i, w := range q.waiting {
+		if len(slice) > 0 && events+len(w.events) > intakeSlice {
+			left = append(left, q.waiting[i:]...)
+			break
+		}
+		if q.blocked(w, passed) {
+			left = append(left, w)
+			continue
+		}
+		events += len(w.events)
+		slice = append(slice, w)
+	}
+	for _, w := range slice {
+		for _, e := range w.events {
+			q.users[senderOf(e)]++
+		}
+	}
+	q.waiting = left
+	return slice
+}
+
+// blocked reports whether a delivery must wait for another one of its users, and notes that later ones must wait for it.
+func (q *intakeQueue) blocked(w *waiting, passed map[senderKey]bool) bool {
+	if len(q.users) == 0 {
+		return false
+	}
+	for _, e := range w.events {
+		if k := senderOf(e); q.users[k] > 0 || passed[k] {
+			for _, e := range w.events {
+				passed[senderOf(e)] = true
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// done ends the transaction of a slice.
+func (q *intakeQueue) done(slice []*waiting) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.writing--
+	for _, w := range slice {
+		for _, e := range w.events {
+			k := senderOf(e)
+			if q.users[k]--; q.users[k] == 0 {
+				delete(q.users, k)
+			}
+		}
+	}
+	q.changed.Broadcast()
+}
+
+func (q *intakeQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.changed.Broadcast()
+}
