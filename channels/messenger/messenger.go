@@ -58,7 +58,8 @@ func New(h *http.Client, api string) *Adapter {
 	return a
 }
 
-// Describe tells what the kind can do. A page may only answer, for a day; a bot may share the conversation.
+// Describe tells what the kind can do. A page may only answer, for a day; a bot may share the conversation. An accepted send counts
+// as delivered: Facebook's receipts are not evaluated, and a message that waits for one would keep its chat from closing.
 func (a *Adapter) Describe() channels.Description {
 	return channels.Description{
 		Kind: "messenger",
@@ -80,7 +81,7 @@ func (a *Adapter) Describe() channels.Description {
 		},
 		Receive: []channels.Receive{channels.Webhook},
 		Capabilities: channels.Capabilities{
-			TextLimit: textLimit, Attachments: true, FileLimit: fileLimit, Edits: true, Receipts: true, Bots: true, WindowHours: windowHours,
+			TextLimit: textLimit, Attachments: true, FileLimit: fileLimit, Edits: true, Bots: true, WindowHours: windowHours,
 		},
 		HookHelp: "Once for the app, at developers.facebook.com: Messenger → Webhooks → Edit callback URL. Enter this address and the verify token, " +
 			"and choose the fields messages, message_edits, message_echoes, message_deliveries, message_reads, messaging_postbacks, messaging_handovers " +

@@ -20,8 +20,8 @@ const (
 const (
 	keysRefused = "X does not accept these keys: check AccessToken, AccessSecret, ConsumerKey and ConsumerSecret against the app's Keys & Tokens in " +
 		"X's Developer Console, and this server's clock"
-	bearerRefused = "X does not accept the BearerToken: enter the Bearer Token of the same app from its Keys & Tokens in X's Developer Console"
-	noPermission  = "the app may not use Direct Messages: select “Read and write and Direct message” under App permissions in X's Developer Console, " +
+	appRefused   = "X does not accept the BearerToken: enter the Bearer Token of the same app from its Keys & Tokens in X's Developer Console"
+	noPermission = "the app may not use Direct Messages: select “Read and write and Direct message” under App permissions in X's Developer Console, " +
 		"then press Regenerate at the Access Token and enter the new AccessToken and AccessSecret here (the old ones keep the old permission)"
 	noCredits = "the X developer account has no credits left, or has reached its spending limit: top it up in X's Developer Console, then redrive " +
 		"what was not sent; incoming messages still arrive by webhook"
@@ -80,7 +80,7 @@ func (a *Adapter) setupError(f *failure, app bool) *channels.Error {
 	case f.credits():
 		return refused("", noCreditsSetup)
 	case app && f.api && (f.status == http.StatusUnauthorized || f.status == http.StatusForbidden):
-		return refused(FieldBearerToken, bearerRefused+" ("+f.text+")")
+		return refused(FieldBearerToken, appRefused+" ("+f.text+")")
 	case f.api && f.status == http.StatusUnauthorized:
 		return refused(FieldAccessToken, keysRefused+" ("+f.text+")")
 	case e != nil:
