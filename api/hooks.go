@@ -48,15 +48,9 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	if wait := s.wrongProofs.exhausted(at); wait > 0 {
 		return tooMany("deliveries without the messenger's proof from this address", wait)
 	}
-	if wait := s.wrongHooks.exhausted(at.source); wait > 0 && !s.hooks.knows(id) {
-		return tooMany("deliveries to channels that do not exist from this address", wait)
-	}
 	h, d, err := s.readHook(ctx, c, adapter, kind, id)
-	switch {
-	case errors.Is(err, channels.ErrUnauthorized):
+	if errors.Is(err, channels.ErrUnauthorized) {
 		s.wrongProofs.take(at)
-	case errors.Is(err, store.ErrNotFound):
-		s.wrongHooks.take(at.source)
 	}
 	if err != nil {
 		return hookProblem(err)
@@ -170,14 +164,6 @@ func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.
 		h.read[id] = fresh
 	}
 	return fresh, nil
-}
-
-// knows reports whether the channel was read before: it exists, or did.
-func (h *hookChannels) knows(id uuid.UUID) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, ok := h.read[id]
-	return ok
 }
 
 // forget makes this process read a channel again: it was changed here.
