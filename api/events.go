@@ -78,11 +78,7 @@ func (st *stream) run(ctx context.Context, stopped <-chan struct{}) {
 // does not fall behind.
 func (st *stream) handle(ctx context.Context, e jobs.Event, waiting <-chan jobs.Event) bool {
 	all, changed := []jobs.Event{e}, mayChangeOffers(e, st.who)
-	for n := len(waiting); n > 0; n-- {
-		next, open := <-waiting
-		if !open {
-			break // the next receive ends the stream
-		}
+	for _, next := range taken(waiting) {
 		all, changed = append(all, next), changed || mayChangeOffers(next, st.who)
 	}
 	before := st.queues
@@ -104,6 +100,23 @@ func (st *stream) handle(ctx context.Context, e jobs.Event, waiting <-chan jobs.
 		}
 	}
 	return true
+}
+
+// taken empties a stream's events without waiting for any: whoever sends may empty them too.
+func taken(waiting <-chan jobs.Event) []jobs.Event {
+	var all []jobs.Event
+	for len(all) < cap(waiting) {
+		select {
+		case e, open := <-waiting:
+			if !open {
+				return all // the next receive ends the stream
+			}
+			all = append(all, e)
+		default:
+			return all
+		}
+	}
+	return all
 }
 
 // mayChangeOffers reports whether an agent may be offered other chats than before: he, one of his chats, a queue or a limit

@@ -59,14 +59,6 @@ func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.
 	return fresh, nil
 }
 
-// knows reports whether the channel was read before: it exists, or did.
-func (h *hookChannels) knows(id uuid.UUID) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, ok := h.read[id]
-	return ok
-}
-
 // forget makes this process read a channel again: it was changed here.
 func (h *hookChannels) forget(id uuid.UUID) {
 	h.mu.Lock()

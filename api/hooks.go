@@ -43,15 +43,9 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	if wait := s.wrongProofs.exhausted(at); wait > 0 {
 		return tooMany("deliveries without the messenger's proof from this address", wait)
 	}
-	if wait := s.wrongHooks.exhausted(at.source); wait > 0 && !s.hooks.knows(id) {
-		return tooMany("deliveries to channels that do not exist from this address", wait)
-	}
 	all, err := s.readHook(ctx, c, adapter, kind, id)
-	switch {
-	case errors.Is(err, channels.ErrUnauthorized):
+	if errors.Is(err, channels.ErrUnauthorized) {
 		s.wrongProofs.take(at)
-	case errors.Is(err, store.ErrNotFound):
-		s.wrongHooks.take(at.source)
 	}
 	if err != nil {
 		return hookProblem(err)

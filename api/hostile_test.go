@@ -255,24 +255,3 @@ func TestConditionalRequestsAreNoOracle(t *testing.T) {
 		require.Empty(t, plain.Header.Get("Etag")+plain.Header.Get("Last-Modified"), path)
 	}
 }
-
-// Looking for channels costs who looks, and nobody whose channel is there.
-func TestUnknownHooksAreLimitedPerSource(t *testing.T) {
-	m := newMessengers(t)
-	ch := m.add(m.customChannel())
-	known := func() *answer {
-		return m.raw("POST", "/hooks/custom/"+ch.ID.String(), "", `{"type":"typing"}`, "X-Confirmation-Code", "%F0")
-	}
-	known().problem(401)
-	limited := false
-	for range 3 * wrongHookBurst {
-		a := m.raw("POST", "/hooks/custom/"+uuid.NewString(), "", "{}")
-		if limited = a.Status == http.StatusTooManyRequests; limited {
-			require.Equal(t, "1", a.Header.Get("Retry-After"))
-			break
-		}
-		a.problem(404)
-	}
-	require.True(t, limited)
-	known().problem(401)
-}

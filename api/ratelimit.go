@@ -24,9 +24,6 @@ const (
 	// secret must not keep the others' deliveries out. A confirmation code that people chose might be guessed.
 	wrongProofBurst = 100
 	wrongProofEvery = time.Second
-	// Channels that do not exist, from one source: each is looked up. Those that are known here go on being served.
-	wrongHookBurst = 1000
-	wrongHookEvery = time.Second
 
 	maxLimited = 10_000
 )
@@ -61,7 +58,6 @@ func (s *Server) limits() {
 	s.calls = newRate[uuid.UUID](s.Options.CallsPerSecond)
 	s.wrongKeys = newLimits[netip.Prefix](wrongKeyBurst, wrongKeyEvery, time.Now)
 	s.wrongProofs = newLimits[door](wrongProofBurst, wrongProofEvery, time.Now)
-	s.wrongHooks = newLimits[netip.Prefix](wrongHookBurst, wrongHookEvery, time.Now)
 }
 
 // newRate allows so many requests a second, and twice as many at once. 0 or less: any number.

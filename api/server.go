@@ -34,7 +34,6 @@ type Server struct {
 	calls       *limits[uuid.UUID] // of an environment; nil: any number
 	wrongKeys   *limits[netip.Prefix]
 	wrongProofs *limits[door]
-	wrongHooks  *limits[netip.Prefix]
 	deliveries  shares // on their way into the store
 	streams     shares // of events
 

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	intakeSpread   = 16               // deliveries that must wait before a transaction begins beside another: few are dearer than one
+	intakeSpread   = 16 // deliveries that must wait before a transaction begins beside another: few are dearer than one
+	intakePatience = 100 * time.Millisecond
 	intakeSlice    = 128              // events that ride in one transaction
 	intakeBacklog  = 8192             // deliveries that wait; beyond it the messenger is asked to come again
 	intakeDeadline = 20 * time.Second // of one transaction; messengers wait longer than that
@@ -50,6 +51,7 @@ func NewIntake(j *Jobs) *Intake {
 	for range j.Store.ReceiversAtOnce() {
 		in.storing.Go(in.write)
 	}
+	in.telling.Go(func() { in.queue.remind(telling) })
 	in.telling.Go(func() { in.uses.run(telling) })
 	return in
 }
@@ -175,5 +177,6 @@ func (in *Intake) settle(w *waiting, out []store.Received) {
 type waiting struct {
 	kind    string
 	events  []store.Inbound
+	since   time.Time
 	settled chan []store.Received // holds one answer, so that nobody waits for a caller who has gone
 }

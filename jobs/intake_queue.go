@@ -1,7 +1,9 @@
 package jobs
 
 import (
+	"context"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -40,6 +42,7 @@ func (q *intakeQueue) put(w *waiting) bool {
 	if q.closed || len(q.waiting) >= intakeBacklog {
 		return false
 	}
+	w.since = time.Now()
 	q.waiting = append(q.waiting, w)
 	if q.due() {
 		q.changed.Signal()
@@ -48,9 +51,26 @@ func (q *intakeQueue) put(w *waiting) bool {
 }
 
 // due reports whether a transaction may begin. A few deliveries wait for the one under way: it costs less that they ride
-// together than that they ride sooner.
+// together than that they ride sooner. Of one that is stuck they do not wait long.
 func (q *intakeQueue) due() bool {
-	return len(q.waiting) > 0 && (q.writing == 0 || len(q.waiting) >= intakeSpread)
+	if len(q.waiting) == 0 {
+		return false
+	}
+	return q.writing == 0 || len(q.waiting) >= intakeSpread || time.Since(q.waiting[0].since) > intakePatience
+}
+
+// remind has the queue looked at again every intakePatience until ctx ends: time makes deliveries due, too.
+func (q *intakeQueue) remind(ctx context.Context) {
+	tick := time.NewTicker(intakePatience)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			q.changed.Signal()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // take waits until a transaction may begin and gives what rides in it; nil once the queue is closed and empty.

@@ -118,6 +118,7 @@ func idOf(e Inbound) eventID { return eventID{e.ChannelID, e.AccountID, e.Event.
 func rounds(events []Inbound) [][]int {
 	first, later := []int{}, []int{}
 	seen := make(map[eventID]bool, len(events))
+	edited := map[eventID]bool{} // messages that an edit has named
 	type sender struct {
 		channel uuid.UUID
 		user    string
@@ -130,14 +131,17 @@ func rounds(events []Inbound) [][]int {
 		seen[idOf(e)] = true
 		user := sender{e.ChannelID, e.Event.User.ID}
 		// Once one event of a user is delayed, his later ones are too: his order stands.
-		if delayed[user] || e.Event.Kind == channels.Edit && seen[eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}] {
+		message := eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}
+		edit := e.Event.Kind == channels.Edit
+		// Of what names one message only the first goes now, and the rest must see what it became: an edit of an unknown message
+		// becomes that message, and the message itself is then its repeat.
+		if delayed[user] || edited[idOf(e)] || edit && (seen[message] || edited[message]) {
 			delayed[user] = true
 			later = append(later, i)
 			continue
 		}
-		if e.Event.Kind == channels.Edit {
-			// Two edits of one unknown message in a slice: the first becomes the message, the second must see it.
-			seen[eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}] = true
+		if edit {
+			edited[message] = true
 		}
 		first = append(first, i)
 	}

@@ -171,6 +171,12 @@ func TestReceiveEditBeforeItsMessage(t *testing.T) {
 		require.Equal(t, chat.EntryMessage, entries[1].Kind)
 	})
 	eachReceiving(t, func(t *testing.T, r *receiving) {
+		out := r.take(r.edit("7", 1, 1, "second"), r.event("7", 1, "first"), r.edit("7", 1, 2, "final"))
+		require.Equal(t, []store.ReceiveOutcome{store.Stored, store.Repeat, store.Stored},
+			[]store.ReceiveOutcome{out[0].Outcome, out[1].Outcome, out[2].Outcome}, "each of a slice has an answer of its own")
+		require.Equal(t, "final", r.timeline(out[0].ChatID)[2].Text)
+	})
+	eachReceiving(t, func(t *testing.T, r *receiving) {
 		out := r.take(r.event("7", 1, "first"), r.edit("7", 1, 1, "second"), r.event("7", 2, "next"), r.edit("7", 1, 2, "final"))
 		entries := r.timeline(out[0].ChatID)
 		require.Len(t, entries, 5, "an edit may ride beside its message")

@@ -38,6 +38,7 @@ type Hints struct {
 	mu     sync.Mutex
 	looks  map[jobs.Look]bool
 	events []jobs.Event
+	gaps   map[uuid.UUID]bool // environments whose browsers missed events; told with the next that pass
 	wake   chan struct{}
 
 	local   func(jobs.Look) // a worker in this process; nil: none
@@ -55,7 +56,7 @@ func newHintsBeating(r *redis.Client, log *slog.Logger, beat time.Duration) *Hin
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Hints{
 		tasks: asynq.NewClientFromRedisClient(r), redis: r, log: log, beat: beat,
-		looks: map[jobs.Look]bool{}, wake: make(chan struct{}, 1), stop: stop,
+		looks: map[jobs.Look]bool{}, gaps: map[uuid.UUID]bool{}, wake: make(chan struct{}, 1), stop: stop,
 	}
 	h.done.Go(func() { h.carry(ctx) })
 	h.done.Go(func() { h.listen(ctx) })
@@ -94,7 +95,7 @@ func (h *Hints) Publish(e jobs.Event) {
 	if len(h.events) < eventsKept {
 		h.events = append(h.events, e)
 	} else {
-		h.events[eventsKept-1] = jobs.Event{Type: "resync", Environment: e.Environment}
+		h.gaps[e.Environment] = true
 	}
 	h.mu.Unlock()
 	h.signal()
@@ -130,6 +131,12 @@ func (h *Hints) carry(ctx context.Context) {
 func (h *Hints) flush() {
 	h.mu.Lock()
 	looks, events := h.looks, h.events
+	if len(events) > 0 {
+		for env := range h.gaps {
+			events = append(events, jobs.Event{Type: "resync", Environment: env})
+		}
+		clear(h.gaps)
+	}
 	h.looks, h.events = map[jobs.Look]bool{}, nil
 	h.mu.Unlock()
 	for l := range looks {
@@ -159,7 +166,12 @@ func (h *Hints) flush() {
 	})
 	if err != nil {
 		h.log.Debug("events lost", "count", len(events), "error", err)
-		// Other processes notice by their own broken connection; here the streams are told to fetch everything again.
+		// Other processes are told with the next events that pass, if not by their own broken connection; the streams here at once.
+		h.mu.Lock()
+		for env := range told {
+			h.gaps[env] = true
+		}
+		h.mu.Unlock()
 		h.streams.gap()
 	}
 }

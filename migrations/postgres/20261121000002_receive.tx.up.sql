@@ -161,7 +161,7 @@ BEGIN
     FROM (SELECT place, max(seq) AS seq, bool_or(what = 'message') AS spoken FROM numbered WHERE NOT repeat GROUP BY place) g
     WHERE c.id = g.place
   )
-  SELECT n.ord, CASE WHEN n.repeat THEN 'repeat' ELSE 'stored' END, n.place, n.seq, NOT n.repeat AND n.seq = 2 AND n.place = ANY (opened),
+  SELECT n.ord, CASE WHEN n.repeat THEN 'repeat' ELSE 'stored' END, n.place, n.seq, coalesce(NOT n.repeat AND n.seq = 2 AND n.place = ANY (opened), false),
          c.agent_id,
          CASE WHEN c.agent_id IS NULL AND c.held_reason IS NULL
               THEN (SELECT q.id FROM queues q WHERE q.id = c.queue_id AND q.rule = 'to_all_agents') END
