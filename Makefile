@@ -35,6 +35,11 @@ fuzz: ## Fuzz every operation of the API and every parser, half a minute each
 
 vuln: ## Look for known vulnerabilities in what is built in (asks vuln.go.dev)
 	$(GOVULNCHECK) $(ARGS) ./...
+	go test ./channels/telegram -run '^$$' -fuzz FuzzParse -fuzztime 30s
+	go test ./channels/x -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
+	go test ./channels/x -run '^$$' -fuzz FuzzPage -fuzztime 30s
+	go test ./channels/messenger -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
+	go test ./channels/custom -run '^$$' -fuzz FuzzWebhook -fuzztime 30s
 
 demo: ## Try Waggle: doubles of Telegram, a custom messenger and Creatio
 	go run . demo

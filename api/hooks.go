@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -17,11 +16,7 @@ import (
 	"waggle/store"
 )
 
-const (
-	hookDeadline   = 25 * time.Second       // a messenger waits longer and then delivers again
-	hookViewAge    = time.Second            // how long a process goes by a channel it has read
-	hookViewMinAge = 100 * time.Millisecond // how often a wrong proof may make it read the channel again
-)
+const hookDeadline = 25 * time.Second // a messenger waits longer and then delivers again
 
 // hooks is where messengers deliver.
 const hooks = "/hooks"
@@ -48,57 +43,91 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	if wait := s.wrongProofs.exhausted(at); wait > 0 {
 		return tooMany("deliveries without the messenger's proof from this address", wait)
 	}
-	h, d, err := s.readHook(ctx, c, adapter, kind, id)
+	all, err := s.readHook(ctx, c, adapter, kind, id)
 	if errors.Is(err, channels.ErrUnauthorized) {
 		s.wrongProofs.take(at)
 	}
 	if err != nil {
 		return hookProblem(err)
 	}
-	if !s.deliveries.take(h.row.EnvironmentID, deliveriesAtOnce) {
+	environment := all[0].row.EnvironmentID
+	if !s.deliveries.take(environment, deliveriesAtOnce) {
 		return tooManyDeliveries()
 	}
-	defer s.deliveries.give(h.row.EnvironmentID)
-	taken, err := s.Jobs.Intake.Deliver(ctx, h.row, d)
-	noteDelivery(c, h.row, d, taken)
-	if err != nil {
+	defer s.deliveries.give(environment)
+	if err := s.takeIn(ctx, c, all); err != nil {
 		p := fail(http.StatusServiceUnavailable, "unavailable", "The delivery could not be stored. Deliver it again.").because(err)
 		p.retryAfter = retryUnavailable
 		return p
 	}
-	answer := d.Answer
+	return answerHook(c, all[0].what)
+}
+
+// takeIn stores what a request brought. The first error ends it: the messenger delivers all of it again, and what was stored
+// before is known by then.
+func (s *Server) takeIn(ctx context.Context, c *fiber.Ctx, all []hookDelivery) error {
+	var total jobs.Taken
+	events := 0
+	defer func() { noteDelivery(c, all[0].row, events, total) }()
+	for _, d := range all {
+		events += len(d.what.Events)
+		taken, err := s.Jobs.Intake.Deliver(ctx, d.row, d.what)
+		total = total.Plus(taken)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerHook answers 2xx with what the messenger expects.
+func answerHook(c *fiber.Ctx, d channels.Delivery) error {
+	answer, kind := d.Answer, d.AnswerType
 	if answer == nil {
 		answer = []byte("{}")
 	}
-	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	if kind == "" {
+		kind = fiber.MIMEApplicationJSON
+	}
+	c.Set(fiber.HeaderContentType, kind)
 	return c.Send(answer)
 }
 
-// readHook finds the channel and has its adapter authenticate and parse the request.
-func (s *Server) readHook(ctx context.Context, c *fiber.Ctx, a channels.Adapter, kind string, id uuid.UUID) (hookChannel, channels.Delivery, error) {
+// readHook finds the channel and has its adapter authenticate and parse the request. The first delivery is that of the channel
+// the request is addressed to.
+func (s *Server) readHook(ctx context.Context, c *fiber.Ctx, a channels.Adapter, kind string, id uuid.UUID) ([]hookDelivery, error) {
 	r := channels.Request{
 		Method: c.Method(),
 		Header: func(name string) string { return c.Get(name) },
 		Query:  func(name string) string { return c.Query(name) },
 		Body:   bytes.Clone(c.Request().Body()), // as it came, for it is not packed; its memory is used for the next request
 	}
+	if group, is := a.(channels.Group); is && r.Method == http.MethodPost {
+		return s.readGroup(ctx, a, group, kind, id, r)
+	}
+	h, d, err := readAs(ctx, s, kind, id, func(ch channels.Channel) (channels.Delivery, error) { return a.Webhook(ctx, ch, r) })
+	return []hookDelivery{{h.row, d}}, err
+}
+
+// readAs reads a request by a channel's credentials, and once more if they were changed a moment ago, by another process.
+func readAs[T any](ctx context.Context, s *Server, kind string, id uuid.UUID, read func(channels.Channel) (T, error)) (hookChannel, T, error) {
+	var none T
 	h, err := s.hooks.get(ctx, s, kind, id, hookViewAge)
 	if err != nil {
-		return h, channels.Delivery{}, err
+		return h, none, err
 	}
-	d, err := a.Webhook(ctx, h.view, r)
+	found, err := read(h.view)
 	if errors.Is(err, channels.ErrUnauthorized) {
-		// Its secret may have been changed a moment ago, by another process.
 		again, failed := s.hooks.get(ctx, s, kind, id, hookViewMinAge)
 		if failed != nil {
-			return h, channels.Delivery{}, failed
+			return h, none, failed
 		}
 		if again.row.Version != h.row.Version {
 			h = again
-			d, err = a.Webhook(ctx, h.view, r)
+			found, err = read(h.view)
 		}
 	}
-	return h, d, err
+	return h, found, err
 }
 
 func hookProblem(err error) error {
@@ -113,62 +142,12 @@ func hookProblem(err error) error {
 }
 
 // noteDelivery adds to the request's log line what became of a delivery: numbers, and nothing of its content.
-func noteDelivery(c *fiber.Ctx, ch *store.Channel, d channels.Delivery, t jobs.Taken) {
+func noteDelivery(c *fiber.Ctx, ch *store.Channel, events int, t jobs.Taken) {
 	note(c, func() []slog.Attr {
 		return []slog.Attr{
 			slog.String("environment_id", ch.EnvironmentID.String()), slog.String("channel_id", ch.ID.String()), slog.String("kind", ch.Kind),
-			slog.Int("events", len(d.Events)), slog.Int("stored", t.Stored), slog.Int("repeats", t.Repeats), slog.Int("dropped", t.Dropped),
+			slog.Int("events", events), slog.Int("stored", t.Stored), slog.Int("repeats", t.Repeats), slog.Int("dropped", t.Dropped),
 			slog.Int("parked", t.Parked), slog.Int("ignored", t.Ignored),
 		}
 	})
-}
-
-// hookChannels remembers channels for a moment: a busy webhook need not read its channel for every message.
-type hookChannels struct {
-	mu   sync.Mutex
-	read map[uuid.UUID]hookChannel
-}
-
-// hookChannel is a channel as it was read.
-type hookChannel struct {
-	row  *store.Channel
-	view channels.Channel
-	at   time.Time
-}
-
-// get returns a channel that was read at most age ago.
-func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.UUID, age time.Duration) (hookChannel, error) {
-	h.mu.Lock()
-	known, ok := h.read[id]
-	h.mu.Unlock()
-	if ok && known.row.Kind == kind && time.Since(known.at) < age {
-		return known, nil
-	}
-	at := time.Now()
-	row, err := s.Store.ChannelOfHook(ctx, kind, id)
-	if err != nil {
-		return hookChannel{}, err
-	}
-	view, err := s.Jobs.OpenChannel(ctx, row)
-	if err != nil {
-		return hookChannel{}, err
-	}
-	fresh := hookChannel{row: row, view: view, at: at}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.read == nil {
-		h.read = map[uuid.UUID]hookChannel{}
-	}
-	// A slower reader must not bring back what is older.
-	if known, ok := h.read[id]; !ok || known.row.Version <= row.Version {
-		h.read[id] = fresh
-	}
-	return fresh, nil
-}
-
-// forget makes this process read a channel again: it was changed here.
-func (h *hookChannels) forget(id uuid.UUID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.read, id)
 }

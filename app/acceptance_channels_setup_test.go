@@ -19,7 +19,7 @@ import (
 	"waggle/jobs"
 )
 
-const botToken = "222:second"
+const botToken = "222:AAsecond"
 
 // custom is the form of the company's own messenger, filled in; fields are put over it, an empty one left out of it.
 func (p *place) custom(m *customtest.Messenger, fields body) body {

@@ -21,7 +21,9 @@ import (
 	"waggle/api"
 	"waggle/channels"
 	"waggle/channels/custom"
+	"waggle/channels/messenger"
 	"waggle/channels/telegram"
+	"waggle/channels/x"
 	"waggle/crm"
 	"waggle/crm/creatio"
 	"waggle/guard"
@@ -171,6 +173,8 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 		// One line for each kind of channel and of CRM.
 		Channels: channels.NewRegistry(
 			telegram.New(client, c.TelegramURL),
+			x.New(client, c.XURL),
+			messenger.New(client, c.MessengerURL),
 			custom.New(client, time.Now),
 		),
 		CRMs: crm.NewRegistry(

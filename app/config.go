@@ -26,6 +26,8 @@ type Config struct {
 	AllowHosts     []string      `name:"allow-hosts" env:"ALLOW_HOSTS" help:"Private hosts, addresses or CIDRs that may be called, also by plain http://."`
 	TrustedProxies []string      `name:"trusted-proxies" env:"TRUSTED_PROXIES" help:"Addresses or CIDRs of our own reverse proxies, whose X-Forwarded-For is believed."`
 	TelegramURL    string        `name:"telegram-api-url" env:"TELEGRAM_API_URL" default:"https://api.telegram.org" help:"Bot API server."`
+	XURL           string        `name:"x-api-url" env:"X_API_URL" default:"https://api.x.com" help:"API of X."`
+	MessengerURL   string        `name:"messenger-api-url" env:"MESSENGER_API_URL" default:"https://graph.facebook.com/v25.0" help:"Graph API of Facebook Messenger, with its version."`
 	Vendor         string        `name:"vendor-contact" env:"VENDOR_CONTACT" default:"your Waggle vendor" help:"Whom to write to for a longer or another secret key."`
 	Tick           time.Duration `name:"tick" env:"TICK" default:"5s" help:"How often SaveAfkChats, CloseOldChats and the deadlines run."`
 	Sweep          time.Duration `name:"sweep" env:"SWEEP" default:"3s" help:"How often SQL is asked for due work that no hint told of."`

@@ -33,13 +33,16 @@ type Field struct {
 
 // Capabilities says what a kind can carry.
 type Capabilities struct {
-	TextLimit     int  // longest text of one send, in UTF-16 code units
-	CaptionLimit  int  // longest caption of a file, in UTF-16 code units; 0: files carry no caption
-	Attachments   bool // agents may send files
-	Edits         bool // the customer's edits are reported
-	Receipts      bool // delivery is reported later; without it an accepted send counts as delivered
-	StartDialogue bool // an agent may write first
-	Idempotent    bool // a part that is sent again under the same Key arrives once
+	TextLimit     int   // longest text of one send, in UTF-16 code units
+	CaptionLimit  int   // longest caption of a file, in UTF-16 code units; 0: files carry no caption
+	Attachments   bool  // agents may send files
+	Edits         bool  // the customer's edits are reported
+	Receipts      bool  // delivery is reported later; without it an accepted send counts as delivered
+	StartDialogue bool  // an agent may write first
+	Idempotent    bool  // a part that is sent again under the same Key arrives once
+	Bots          bool  // a bot of another app may hold a conversation (Threads)
+	WindowHours   int   // how long after the user's last message he may be written to; 0: always
+	FileLimit     int64 // largest file an agent may send, in bytes; 0 with Attachments: as large as Waggle takes
 }
 
 // Description is what a kind tells about itself (GET /channel-kinds).
@@ -93,6 +96,30 @@ type Adapter interface {
 	Send(ctx context.Context, ch Channel, p Part) (Sent, error)
 }
 
+// Group is an adapter whose messenger delivers for several channels through one webhook, that of the app they share. The
+// webhook's address names one of the channels, or the app; what each delivery is for, its accounts say.
+type Group interface {
+	// Accounts authenticates r for the app whose credentials ch carries and names, for each account in it, the request that
+	// this account's own channel should be given. ErrUnauthorized and ErrMalformed are its only errors.
+	Accounts(ctx context.Context, ch Channel, r Request) (map[string]Request, error)
+}
+
+// Threads is an adapter whose messenger lets several apps share a conversation, one of them at a time being its owner.
+// Errors are *Error.
+type Threads interface {
+	// Take makes us the owner, Pass another app, Request asks the owner, Release leaves it to nobody.
+	Take(ctx context.Context, ch Channel, userID string) error
+	Pass(ctx context.Context, ch Channel, userID, app string) error
+	Request(ctx context.Context, ch Channel, userID string) error
+	Release(ctx context.Context, ch Channel, userID string) error
+}
+
+// Profiles is an adapter whose events carry no names: they are asked for apart.
+type Profiles interface {
+	// Profile returns what the messenger tells about a user; an empty User where it tells nothing.
+	Profile(ctx context.Context, ch Channel, userID string) (User, error)
+}
+
 // Poller is an adapter that can fetch messages where no webhook can be had.
 type Poller interface {
 	// Poll waits a bounded while for what came after offset ("" at first). Calling it with the returned offset confirms
@@ -126,6 +153,8 @@ type Delivery struct {
 	Ignored map[string]int // updates Waggle has no use for, counted by kind ("group", "inline_query")
 	// Answer is the body of the 2xx reply where the messenger expects one; nil means an empty JSON object.
 	Answer []byte
+	// AnswerType is the MIME type of Answer; empty means application/json.
+	AnswerType string
 }
 
 // EventKind says what an Event reports.
@@ -135,6 +164,11 @@ type EventKind string
 const (
 	Message EventKind = "message"
 	Edit    EventKind = "edit"
+	Receipt EventKind = "receipt" // what was sent to the user has arrived or was read; see Event.Receipt
+	Echo    EventKind = "echo"    // the messenger shows a message of the account itself; see Event.Echo
+	Block   EventKind = "block"   // the user takes no more messages of the account
+	Unblock EventKind = "unblock" // he takes them again
+	Control EventKind = "control" // another app took, gave or asks for the conversation; see Event.Control
 )
 
 // Event is one thing a customer did.
@@ -150,7 +184,45 @@ type Event struct {
 	Text        string
 	Attachments []Attachment
 	At          time.Time // the messenger's time, for display only
+	// Standby: another app holds the conversation; the message is to be kept and nobody to be asked to answer it.
+	Standby bool
+	// AlbumKey, where one message of the user arrives as several events, is the same in all of them.
+	AlbumKey string
+
+	Receipt *ReceiptNote // of a Receipt
+	Echo    *EchoNote    // of an Echo
+	Control *ControlNote // of a Control
 }
+
+// ReceiptNote says how far what was sent to the user has come.
+type ReceiptNote struct {
+	Read       bool      // read; otherwise delivered
+	MessageIDs []string  // of these messages, where the messenger names them
+	Until      time.Time // of all that was sent up to this moment of the messenger's clock, where it gives one
+}
+
+// EchoNote is a message the account sent.
+type EchoNote struct {
+	PartKey string // Part.Key, where the messenger gives it back: the part is certainly sent. Otherwise somebody else wrote it.
+	App     string // the messenger's name of the app that wrote, if it says
+}
+
+// ControlNote says who may write to the user from now on.
+type ControlNote struct {
+	Owner ControlOwner
+	App   string // the app that holds the conversation or asks for it, if known
+}
+
+// ControlOwner is who holds a conversation.
+type ControlOwner string
+
+// The owners of a conversation. Asked leaves it with us: another app asks for it.
+const (
+	OwnedByUs     ControlOwner = "us"
+	OwnedByOther  ControlOwner = "other"
+	OwnedByNobody ControlOwner = "nobody"
+	Asked         ControlOwner = "asked"
+)
 
 // User is the customer as the messenger knows him.
 type User struct {
@@ -177,8 +249,20 @@ type Attachment struct {
 type Part struct {
 	Key     string // our id of this part, the same in each attempt
 	UserID  string // the customer's id on the messenger
-	Text    string
+	Text    string // with a File its caption, where the kind carries one
 	ReplyTo string // MessageID of the message this part answers; only the first part carries it
+	Attempt int    // how often this part has been tried, with this time; 0: not known
+	File    *Upload
+}
+
+// Upload is a file an agent sends.
+type Upload struct {
+	Kind string // photo, document, voice, video, audio: how the messenger should show it
+	Name string
+	MIME string
+	Size int64 // bytes
+	// Open streams the content, from its start at each call. The caller closes it.
+	Open func(ctx context.Context) (io.ReadCloser, error)
 }
 
 // Sent is the messenger's word that it took a part.

@@ -211,7 +211,7 @@ func (j *Jobs) callSend(ctx context.Context, deadline time.Time, adapter channel
 		return channels.Sent{}, &channels.Error{Outcome: channels.RetryAt, At: time.Now().Add(longestRetry), Reason: "the channel's settings cannot be read", Err: err}
 	}
 	sent, err := adapter.Send(ctx, view, channels.Part{
-		Key: send.Part.ID.String(), UserID: send.UserID, Text: send.Part.Text, ReplyTo: send.Part.ReplyTo,
+		Key: send.Part.ID.String(), UserID: send.UserID, Text: send.Part.Text, ReplyTo: send.Part.ReplyTo, Attempt: send.Part.Attempts,
 	})
 	if err != nil {
 		return sent, channels.AsError(err)

@@ -27,6 +27,11 @@ type Taken struct {
 	Stored, Repeats, Dropped, Parked, Ignored int
 }
 
+// Plus is the two together.
+func (t Taken) Plus(o Taken) Taken {
+	return Taken{t.Stored + o.Stored, t.Repeats + o.Repeats, t.Dropped + o.Dropped, t.Parked + o.Parked, t.Ignored + o.Ignored}
+}
+
 // Intake takes deliveries in by natural batching: what arrives while a transaction runs rides together in the next one. There
 // is no timer; a lone delivery goes at once. It is safe for concurrent use.
 type Intake struct {
@@ -62,17 +67,15 @@ func (in *Intake) Close() {
 // Deliver stores one delivery and returns when it is settled: nil means that the messenger may forget it. Any error means that
 // it must deliver all of it again. A caller who goes away before that does not take his delivery back.
 func (in *Intake) Deliver(ctx context.Context, ch *store.Channel, d channels.Delivery) (Taken, error) {
-	ignored := 0
-	for _, n := range d.Ignored {
-		ignored += n
-	}
+	events, ignored := written(d)
 	if ignored > 0 {
 		in.uses.add(store.ChannelUse{Channel: ch.ID, Ignored: int64(ignored)})
+		in.jobs.Metrics.Received.WithLabelValues(ch.Kind, "ignored").Add(float64(ignored))
 	}
-	if len(d.Events) == 0 {
+	if len(events) == 0 {
 		return Taken{Ignored: ignored}, nil
 	}
-	w := &waiting{kind: ch.Kind, events: inbound(ch, d.Events), settled: make(chan []store.Received, 1)}
+	w := &waiting{kind: ch.Kind, events: inbound(ch, events), settled: make(chan []store.Received, 1)}
 	if !in.queue.put(w) {
 		return Taken{}, ErrIntakeBusy
 	}
@@ -84,6 +87,23 @@ func (in *Intake) Deliver(ctx context.Context, ch *store.Channel, d channels.Del
 	case <-ctx.Done():
 		return Taken{}, ctx.Err()
 	}
+}
+
+// written is what the customer wrote, and how much else there was: what the adapter had no use for, and events of the kinds that
+// are no words of the customer's and must not become any. A message on standby, which another app is to answer, is stored like
+// every other, so that nobody loses it; and like every other it asks the agents for an answer.
+func written(d channels.Delivery) (events []channels.Event, ignored int) {
+	for _, n := range d.Ignored {
+		ignored += n
+	}
+	for _, e := range d.Events {
+		if e.Kind == channels.Message || e.Kind == channels.Edit {
+			events = append(events, e)
+		} else {
+			ignored++
+		}
+	}
+	return events, ignored
 }
 
 func inbound(ch *store.Channel, events []channels.Event) []store.Inbound {

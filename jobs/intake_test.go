@@ -264,6 +264,41 @@ func TestIntakeHintsAndCounts_S2_27(t *testing.T) {
 	require.Equal(t, jobs.Administrators, tk.hints.events[0].AgentID, "nobody serves the channel: no agent may know of the chat")
 }
 
+// b9: receipts and the like move no clock and are no messages; a message on standby is one.
+func TestIntakeStoresOnlyWhatCustomersWrote_b9(t *testing.T) {
+	ctx := context.Background()
+	tk := newTaking(t, storetest.Concurrent(t))
+	silent := []channels.EventKind{channels.Receipt, channels.Echo, channels.Block, channels.Unblock, channels.Control, "of tomorrow"}
+	var events []channels.Event
+	for i, kind := range silent {
+		e := message("silent", i)
+		e.Kind = kind
+		events = append(events, e)
+	}
+	taken, err := tk.Deliver(ctx, tk.ch, delivery(events...))
+	require.NoError(t, err)
+	require.Equal(t, jobs.Taken{Ignored: len(silent)}, taken)
+	require.Empty(t, tk.texts(), "they open no chat")
+
+	held := message("ann", 2)
+	held.Standby = true
+	edit := channels.Event{Kind: channels.Edit, Key: "e:1", MessageKey: "m:ann:1", MessageID: "1", Text: "one", User: channels.User{ID: "ann"}}
+	d := delivery(append([]channels.Event{message("ann", 1), edit}, append(events, held)...)...)
+	d.Ignored = map[string]int{"reaction": 2}
+	taken, err = tk.Deliver(ctx, tk.ch, d)
+	require.NoError(t, err)
+	require.Equal(t, jobs.Taken{Stored: 3, Ignored: len(silent) + 2}, taken)
+	texts := tk.texts()
+	require.Len(t, texts, 1)
+	for _, of := range texts {
+		require.Equal(t, []string{"1", "2"}, of, "the message on standby is kept")
+	}
+	tk.Close()
+	ch, err := tk.jobs.Store.Channel(ctx, tk.ch.EnvironmentID, tk.ch.ID)
+	require.NoError(t, err)
+	require.EqualValues(t, 2*len(silent)+2, ch.Ignored)
+}
+
 func BenchmarkIntake(b *testing.B) {
 	for _, callers := range []int{1, 32, 128} {
 		b.Run(fmt.Sprintf("%d callers", callers), func(b *testing.B) {

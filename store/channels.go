@@ -81,6 +81,14 @@ func (s *Store) ChannelOfHook(ctx context.Context, kind string, id uuid.UUID) (*
 	return ch, one(err, kind+" channel "+id.String())
 }
 
+// ChannelOfAccount finds the channel of this environment that an account of the messenger is connected by.
+func (s *Store) ChannelOfAccount(ctx context.Context, environment uuid.UUID, kind, account string) (uuid.UUID, error) {
+	ch := new(Channel)
+	err := s.read.NewSelect().Model(ch).Column("id").Where("ch.environment_id = ?", environment).Where("ch.kind = ?", kind).
+		Where("ch.account_id = ?", account).Scan(ctx)
+	return ch.ID, one(err, "channel of a "+kind+" account")
+}
+
 // PublicURL returns an environment's own public address of ours; empty where the installation's is to be used.
 func (s *Store) PublicURL(ctx context.Context, environment uuid.UUID) (string, error) {
 	e := new(Environment)

@@ -1,0 +1,184 @@
+package x
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"waggle/channels"
+)
+
+// hook is a webhook of the app (wire/x.md §5.1).
+type hook struct {
+	ID    string `json:"id"`
+	URL   string `json:"url"`
+	Valid bool   `json:"valid"`
+}
+
+// Connect has X deliver the account's messages to us: the app's webhook is made or used again, then the account subscribed to
+// it. For polling the account's subscription is taken away. Repeating it is harmless.
+func (a *Adapter) Connect(ctx context.Context, ch channels.Channel, o channels.ConnectOptions) error {
+	c, err := credentialsOf(ch)
+	if err != nil {
+		return err
+	}
+	if ch.Receive == channels.Polling {
+		return a.leave(ctx, c, ch, true)
+	}
+	if ch.HookURL == "" {
+		return &channels.Error{Outcome: channels.Refused, Field: "receive", Reason: "X can deliver messages only to a public address; " +
+			"set this installation's public URL (PUBLIC_URL) or choose polling"}
+	}
+	id, err := a.hookFor(ctx, c, ch, o.TakeOver)
+	if err != nil {
+		return err
+	}
+	return a.subscribe(ctx, c, ch, id)
+}
+
+// Disconnect ends the account's subscription. The app's webhook is deleted only if it is this channel's and nobody else's
+// messages come by it.
+func (a *Adapter) Disconnect(ctx context.Context, ch channels.Channel) error {
+	c, err := credentialsOf(ch)
+	if err != nil {
+		return err
+	}
+	return a.leave(ctx, c, ch, ch.Receive == channels.Polling)
+}
+
+// leave is Disconnect. Who polls may have an app without webhooks: then there is nothing to leave.
+func (a *Adapter) leave(ctx context.Context, c credentials, ch channels.Channel, polling bool) error {
+	hooks, fail := a.hooks(ctx, c)
+	if fail != nil {
+		if polling && fail.unavailable() {
+			return nil
+		}
+		return a.setupError(fail, true)
+	}
+	for _, h := range hooks {
+		if !ours(h.URL, ch) && !underOurs(h.URL, ch) {
+			continue
+		}
+		if fail := a.unsubscribe(ctx, c, ch, h.ID); fail != nil {
+			return a.setupError(fail, true)
+		}
+		if !ours(h.URL, ch) || a.used(ctx, c, h.ID) {
+			continue
+		}
+		if fail := a.deleteHook(ctx, c, h.ID); fail != nil && fail.status != http.StatusNotFound {
+			return a.setupError(fail, true)
+		}
+	}
+	return nil
+}
+
+// hookFor returns the id of the webhook our messages are to come by: this channel's own, that of another of our channels of the
+// same app, or a new one.
+func (a *Adapter) hookFor(ctx context.Context, c credentials, ch channels.Channel, takeOver bool) (string, error) {
+	hooks, fail := a.hooks(ctx, c)
+	if fail != nil {
+		return "", a.setupError(fail, true)
+	}
+	var foreign []hook
+	for _, h := range hooks {
+		switch {
+		case h.URL == ch.HookURL, underOurs(h.URL, ch):
+			return h.ID, a.revalidate(ctx, c, h)
+		case ours(h.URL, ch): // from a former public address
+			if fail := a.deleteHook(ctx, c, h.ID); fail != nil {
+				return "", a.setupError(fail, true)
+			}
+		default:
+			foreign = append(foreign, h)
+		}
+	}
+	made, fail := a.createHook(ctx, c, ch)
+	if fail != nil && fail.says("WebhookLimitExceeded") && len(foreign) > 0 {
+		if !takeOver {
+			return "", &channels.Error{Outcome: channels.Foreign, Reason: "the app already delivers its messages to " + host(foreign[0].URL) +
+				", and X permits it one address: take it over, or use another app", Err: fail}
+		}
+		if fail := a.deleteHook(ctx, c, foreign[0].ID); fail != nil {
+			return "", a.setupError(fail, true)
+		}
+		made, fail = a.createHook(ctx, c, ch)
+	}
+	if fail != nil {
+		return "", a.hookError(fail)
+	}
+	return made, nil
+}
+
+// hookError puts X's reasons for refusing a webhook into words.
+func (a *Adapter) hookError(f *failure) error {
+	for reason, text := range map[string]string{
+		"CrcValidationFailed": "X called this installation's address to check it and was not satisfied: see that the public URL (PUBLIC_URL) reaches this installation " +
+			"from the Internet, and that ConsumerSecret and BearerToken belong to the same app",
+		"UrlValidationFailed":  "X does not deliver to this installation's address: the public URL (PUBLIC_URL) must be https://, without a port, and at most 200 characters long",
+		"DuplicateUrlFailed":   "this installation's address is already the webhook of another app of X; delete it there, or use that app's keys",
+		"WebhookLimitExceeded": "X permits this app no further webhook; delete one in X's Developer Console",
+	} {
+		if f.says(reason) {
+			return &channels.Error{Outcome: channels.Refused, Reason: text, Err: f}
+		}
+	}
+	return a.setupError(f, true)
+}
+
+func (a *Adapter) hooks(ctx context.Context, c credentials) ([]hook, *failure) {
+	var list struct {
+		Data []hook `json:"data"`
+	}
+	fail := a.api.call(ctx, request{verb: http.MethodGet, path: "/2/webhooks", as: c.asApp(), result: &list})
+	list.Data = slices.DeleteFunc(list.Data, func(h hook) bool { return !userID.MatchString(h.ID) })
+	return list.Data, fail
+}
+
+func (a *Adapter) createHook(ctx context.Context, c credentials, ch channels.Channel) (string, *failure) {
+	var made struct {
+		Data hook `json:"data"`
+		hook      // as the page of this call shows it
+	}
+	r := request{verb: http.MethodPost, path: "/2/webhooks", as: c.asApp(), result: &made}
+	if fail := a.api.call(ctx, r.payload(map[string]string{"url": ch.HookURL})); fail != nil {
+		return "", fail
+	}
+	for _, id := range []string{made.Data.ID, made.ID} {
+		if userID.MatchString(id) {
+			return id, nil
+		}
+	}
+	return "", &failure{status: http.StatusOK}
+}
+
+// revalidate has X check a webhook again that it no longer delivers to.
+func (a *Adapter) revalidate(ctx context.Context, c credentials, h hook) error {
+	if h.Valid {
+		return nil
+	}
+	if fail := a.api.call(ctx, request{verb: http.MethodPut, path: "/2/webhooks/" + h.ID, as: c.asApp()}); fail != nil {
+		return a.hookError(fail)
+	}
+	return nil
+}
+
+func (a *Adapter) deleteHook(ctx context.Context, c credentials, id string) *failure {
+	return a.api.call(ctx, request{verb: http.MethodDelete, path: "/2/webhooks/" + id, as: c.asApp()})
+}
+
+// ours tells whether a webhook leads to this channel. Its id in the path is enough: our public URL may have changed.
+func ours(address string, ch channels.Channel) bool {
+	return address == ch.HookURL || strings.HasSuffix(address, "/"+ch.ID.String())
+}
+
+// unavailable is a refusal because the app has not got this part of the API.
+func (f *failure) unavailable() bool {
+	switch f.status {
+	case http.StatusNotFound, http.StatusGone:
+		return true
+	case http.StatusForbidden:
+		return !f.permission()
+	}
+	return false
+}

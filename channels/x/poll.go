@@ -1,0 +1,215 @@
+package x
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waggle/channels"
+)
+
+const (
+	pollEvery = time.Minute      // X permits 15 calls in 15 minutes (wire/x.md §3)
+	pollRoom  = 10 * time.Second // what a call needs before the deadline
+)
+
+// Poll waits for its minute and fetches one page of the account's messages. X lists them newest first and takes no "since",
+// so a pass goes back page by page, a minute each, to the last message of the pass before. Only a complete pass is handed
+// over, oldest first, and moves the offset, which is the newest message's id; a pass that breaks off is begun anew. The
+// first pass goes back to the making of the channel. What comes twice has the same keys.
+func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) (d channels.Delivery, next string, err error) {
+	c, err := credentialsOf(ch)
+	if err != nil {
+		return d, offset, err
+	}
+	p := a.passes.take(ch.ID, offset)
+	defer func() { a.passes.put(ch.ID, p, a.api.now()) }()
+	if !a.due(ctx, p.due) {
+		return d, offset, nil
+	}
+	p.due = a.api.now().Add(pollEvery)
+	var answer page
+	if fail := a.api.call(ctx, request{verb: http.MethodGet, path: "/2/dm_events", query: pollQuery(p.token), as: c.user(), result: &answer}); fail != nil {
+		p.restart(offset)
+		return d, offset, a.pollError(fail)
+	}
+	if more := p.add(answer, ch.AccountID, watermark(ch, offset)); more {
+		p.token = answer.Meta.NextToken
+		return d, offset, nil
+	}
+	d, next = p.d, p.newest
+	slices.Reverse(d.Events)
+	if next == "" {
+		next = watermark(ch, offset)
+	}
+	p.restart(next)
+	return d, next, nil
+}
+
+// due waits until it is time, or as long as ctx allows and then says no.
+func (a *Adapter) due(ctx context.Context, at time.Time) bool {
+	left := at.Sub(a.api.now())
+	if left <= 0 {
+		return true
+	}
+	allowed := left
+	if deadline, ok := ctx.Deadline(); ok {
+		until := time.Until(deadline)
+		allowed = max(until-min(pollRoom, until/2), 0)
+	}
+	return a.wait(ctx, min(left, allowed)) == nil && left <= allowed
+}
+
+// pollError: without credits polling rests and then probes again.
+func (a *Adapter) pollError(f *failure) *channels.Error {
+	if f.credits() {
+		return &channels.Error{Outcome: channels.RetryAt, At: a.api.now().Add(creditPause), WholeChannel: true, Reason: noCreditsPolling, Err: f}
+	}
+	return a.setupError(f, false)
+}
+
+// watermark is the id after which messages are new.
+func watermark(ch channels.Channel, offset string) string {
+	if offset != "" {
+		return offset
+	}
+	return idAt(time.Unix(ch.ID.Time().UnixTime())) // ids of channels are UUIDv7: they hold when they were made
+}
+
+func pollQuery(token string) url.Values {
+	q := url.Values{
+		"max_results":     {"100"},
+		"event_types":     {"MessageCreate"},
+		"dm_event.fields": {"id,created_at,sender_id,dm_conversation_id,text,event_type,attachments"}, // without asking nobody knows who wrote (§3)
+		"expansions":      {"sender_id,attachments.media_keys"},
+		"user.fields":     {"id,name,username"},
+		"media.fields":    {"media_key,type,url,variants"},
+	}
+	if token != "" {
+		q.Set("pagination_token", token)
+	}
+	return q
+}
+
+// page is one answer of dm_events, newest first.
+type page struct {
+	Data     list[pollEvent] `json:"data"`
+	Includes struct {
+		Users list[struct {
+			ID string `json:"id"`
+			person
+		}] `json:"users"`
+		Media list[pollMedia] `json:"media"`
+	} `json:"includes"`
+	Meta struct {
+		NextToken string `json:"next_token"`
+	} `json:"meta"`
+}
+
+type pollEvent struct {
+	ID           string    `json:"id"`
+	Type         string    `json:"event_type"`
+	Text         string    `json:"text"`
+	SenderID     string    `json:"sender_id"`
+	Conversation string    `json:"dm_conversation_id"`
+	Created      time.Time `json:"created_at"`
+	Attachments  struct {
+		MediaKeys list[string] `json:"media_keys"`
+	} `json:"attachments"`
+}
+
+// pass is one way back through the account's messages.
+type pass struct {
+	due    time.Time // when the next call may be made
+	offset string    // where it ends
+	token  string    // of the next page; empty: the first
+	newest string    // id of the first message seen; empty: none yet
+	d      channels.Delivery
+}
+
+func (p *pass) restart(offset string) { *p = pass{due: p.due, offset: offset} }
+
+// add takes a page in and tells whether there is more before the watermark.
+func (p *pass) add(answer page, account, watermark string) (more bool) {
+	people, files := map[string]person{}, map[string]pollMedia{}
+	for _, u := range answer.Includes.Users {
+		people[u.ID] = u.person
+	}
+	for _, m := range answer.Includes.Media {
+		files[m.Key] = m
+	}
+	for _, e := range answer.Data {
+		if !userID.MatchString(e.ID) {
+			ignore(&p.d, "malformed")
+			continue
+		}
+		if !later(e.ID, watermark) {
+			return false
+		}
+		if p.newest == "" || later(e.ID, p.newest) {
+			p.newest = e.ID
+		}
+		e.into(&p.d, account, people, files)
+	}
+	return answer.Meta.NextToken != "" && len(answer.Data) > 0
+}
+
+func (e pollEvent) into(d *channels.Delivery, account string, people map[string]person, files map[string]pollMedia) {
+	if e.Type != "" && e.Type != "MessageCreate" {
+		ignore(d, "other")
+		return
+	}
+	// Between two the conversation's id is both ids (§2); of more it is a number of its own.
+	first, second, pair := strings.Cut(e.Conversation, "-")
+	if !pair {
+		ignore(d, "group")
+		return
+	}
+	m := message{id: e.ID, sender: e.SenderID, recipient: first, text: e.Text, at: e.Created.UTC()}
+	if e.SenderID == first {
+		m.recipient = second
+	}
+	for _, key := range e.Attachments.MediaKeys {
+		m.files = append(m.files, files[key].attachments()...)
+	}
+	m.into(d, account, people)
+}
+
+// passes are those of the channels this process polls. One is in the hands of at most one Poll.
+type passes struct {
+	mu sync.Mutex
+	of map[uuid.UUID]pass
+}
+
+// take returns the channel's pass, or a new one where the offset was moved by others.
+func (s *passes) take(channel uuid.UUID, offset string) pass {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.of[channel]
+	delete(s.of, channel)
+	if p.offset != offset {
+		p.restart(offset)
+	}
+	return p
+}
+
+// put keeps a pass for the next Poll, and drops those nobody has asked for in a long time.
+func (s *passes) put(channel uuid.UUID, p pass, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = map[uuid.UUID]pass{}
+	}
+	s.of[channel] = p
+	for id, old := range s.of {
+		if now.Sub(old.due) > time.Hour {
+			delete(s.of, id)
+		}
+	}
+}

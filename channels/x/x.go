@@ -1,0 +1,173 @@
+// Package x connects accounts of X (Twitter) by their Direct Messages. The facts of its wire are in wire/x.md.
+//
+// The account and the customers are known by their X user ids. Messages between two are dialogues; conversations of more
+// are counted and ignored. What X calls XChat is encrypted from end to end and does not reach this API.
+package x
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"waggle/channels"
+)
+
+// DefaultAPI is X's own API.
+const DefaultAPI = "https://api.x.com"
+
+// The five fields of an X channel, by the product's names (S4.19–S4.23, b44).
+const (
+	FieldAccessToken    = "AccessToken"
+	FieldAccessSecret   = "AccessSecret"
+	FieldConsumerKey    = "ConsumerKey"
+	FieldConsumerSecret = "ConsumerSecret"
+	FieldBearerToken    = "BearerToken"
+)
+
+const keyPattern = `^[!-~]{1,500}$` // keys are pasted: no space and no line break comes along
+
+// mediaHosts are where X keeps the files of messages, beside the API's own host (§5.4).
+var mediaHosts = []string{"ton.twitter.com", "pbs.twimg.com", "video.twimg.com"}
+
+// Adapter is the kind "x" for one API.
+type Adapter struct {
+	api    client
+	wait   func(context.Context, time.Duration) error
+	passes passes
+}
+
+// The contracts Adapter keeps.
+var (
+	_ channels.Adapter    = (*Adapter)(nil)
+	_ channels.Group      = (*Adapter)(nil)
+	_ channels.Poller     = (*Adapter)(nil)
+	_ channels.FileOpener = (*Adapter)(nil)
+)
+
+// New returns the adapter for the API at api (DefaultAPI, or X_API_URL). The client should be the guarded one.
+func New(h *http.Client, api string) *Adapter {
+	return &Adapter{api: newClient(h, api), wait: wait}
+}
+
+// Describe tells what the kind can do. X tells when a message was read, but not when it arrived: an accepted send counts as
+// delivered. It takes no idempotency key.
+func (a *Adapter) Describe() channels.Description {
+	field := func(name, help string) channels.Field {
+		return channels.Field{Name: name, Label: name, Required: true, Secret: true, Pattern: keyPattern, Help: help}
+	}
+	return channels.Description{
+		Kind: "x",
+		Name: "X",
+		Help: help,
+		Fields: []channels.Field{
+			field(FieldAccessToken, "“Access Token”: in the app's Keys & Tokens, section OAuth 1.0 Keys, block Access Token, press Generate. "+
+				"It begins with the account's number and a hyphen. After a change of App permissions press Regenerate and enter the new one."),
+			field(FieldAccessSecret, "“Access Token Secret”: shown once, together with the Access Token."),
+			field(FieldConsumerKey, "“Consumer Key” (also called API Key): shown in the window Application Created Successfully, later in Keys & Tokens."),
+			field(FieldConsumerSecret, "“Secret Key” (also called Consumer Secret or API Key Secret): shown once, together with the Consumer Key. "+
+				"X also signs its deliveries with it."),
+			field(FieldBearerToken, "“Bearer Token” of the same app: shown once, together with the Consumer Key. It only sets up receiving."),
+		},
+		Receive: []channels.Receive{channels.Webhook, channels.Polling},
+		Capabilities: channels.Capabilities{
+			TextLimit: 10_000, CaptionLimit: 10_000, Attachments: true, StartDialogue: true, FileLimit: videoLimit,
+		},
+	}
+}
+
+// help is the way through X's console (S4.9–S4.15, c11).
+const help = "An X account that customers write Direct Messages to. Sign in to X with that account: it will send and receive.\n" +
+	"1. Open https://console.x.com/. If it asks for a developer account, enter an Account Name, for example “CRM Integration”, describe the use " +
+	"(“customer support by Direct Messages: receive them in our CRM, let agents reply, keep the history, link X accounts to contacts; no resale, " +
+	"advertising, profiling or analytics”), tick all three boxes and press Submit. Activation takes from minutes to several hours.\n" +
+	"2. Apps → Create App: any Application Name, Environment Development. Keep the Consumer Key, the Secret Key and the Bearer Token at once: X may not " +
+	"show them again.\n" +
+	"3. In the app's Keys & Tokens, User authentication settings → Set up: App permissions “Read and write and Direct message”, Type of App “Web App, " +
+	"Automated App or Bot”, any valid Callback URI and Website URL (they are not used); the rest may stay empty. Save Changes.\n" +
+	"4. Only then, under OAuth 1.0 Keys, Generate (or Regenerate) the Access Token: a token keeps the permission it was made with.\n" +
+	"5. The developer account needs credits (pay per use). Without them replies are not sent; incoming messages still arrive by webhook.\n" +
+	"Receiving is set up by itself; an app has one webhook, for up to three accounts. X delivers to a public https:// address without a port; where there is " +
+	"none choose polling, which looks once a minute and needs credits too."
+
+// credentials are a channel's five values.
+type credentials struct {
+	accessToken, accessSecret, consumerKey, consumerSecret, bearer string
+}
+
+// user calls as the account, app as the developer's app.
+func (c credentials) user() signer  { return signer{credentials: c} }
+func (c credentials) asApp() signer { return signer{credentials: c, app: true} }
+
+var keyShape = regexp.MustCompile(keyPattern)
+
+// credentialsOf reads a channel's fields. What cannot be a key never becomes part of a request.
+func credentialsOf(ch channels.Channel) (credentials, error) {
+	for _, f := range []string{FieldAccessToken, FieldAccessSecret, FieldConsumerKey, FieldConsumerSecret, FieldBearerToken} {
+		if !keyShape.MatchString(ch.Fields[f]) {
+			return credentials{}, &channels.Error{Outcome: channels.Refused, Field: f, Reason: f + " is missing, or is not a key of X; copy it again from the app's Keys & Tokens"}
+		}
+	}
+	return credentials{
+		ch.Fields[FieldAccessToken], ch.Fields[FieldAccessSecret], ch.Fields[FieldConsumerKey], ch.Fields[FieldConsumerSecret], ch.Fields[FieldBearerToken],
+	}, nil
+}
+
+var userID = regexp.MustCompile(`^[0-9]{1,19}$`) // wire/x.md §2
+
+// Verify asks X whose keys these are (users/me) and then whether the bearer is one. It changes nothing and may be repeated.
+// Whether the token may use Direct Messages shows only at the first send.
+func (a *Adapter) Verify(ctx context.Context, ch channels.Channel) (channels.Account, error) {
+	c, err := credentialsOf(ch)
+	if err != nil {
+		return channels.Account{}, err
+	}
+	var me struct {
+		Data struct {
+			ID       string `json:"id"`
+			Username string `json:"username"`
+		} `json:"data"`
+	}
+	if fail := a.api.call(ctx, request{verb: http.MethodGet, path: "/2/users/me", as: c.user(), result: &me}); fail != nil {
+		e := a.setupError(fail, false)
+		if swapped := regexp.MustCompile(`^[0-9]+-`); e.Field == FieldAccessToken && !swapped.MatchString(c.accessToken) && swapped.MatchString(c.accessSecret) {
+			e.Reason = "AccessToken and AccessSecret seem to be swapped: the Access Token is the one that begins with a number and a hyphen"
+		}
+		return channels.Account{}, e
+	}
+	if !userID.MatchString(me.Data.ID) || me.Data.Username == "" {
+		return channels.Account{}, &channels.Error{Outcome: channels.Refused, Field: FieldAccessToken, Reason: "X names no account for these keys"}
+	}
+	if _, fail := a.hooks(ctx, c); fail != nil && (ch.Receive != channels.Polling || fail.status != http.StatusForbidden) {
+		// Where the app may have no webhook, its bearer is accepted all the same; polling does without.
+		return channels.Account{}, a.setupError(fail, true)
+	}
+	return channels.Account{ID: me.Data.ID, Name: "@" + me.Data.Username}, nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// host names an address without its path, which may hold somebody's secret.
+func host(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
+		return u.Hostname()
+	}
+	return "another address"
+}
+
+// underOurs tells whether an address is the webhook of a channel of this installation: it differs from ours in its last part.
+func underOurs(address string, ch channels.Channel) bool {
+	folder := ch.HookURL[:strings.LastIndex(ch.HookURL, "/")+1]
+	return folder != "" && strings.HasPrefix(address, folder) && !strings.Contains(address[len(folder):], "/")
+}

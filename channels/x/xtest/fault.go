@@ -1,0 +1,191 @@
+package xtest
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Fault is what the double answers instead of the truth.
+type Fault struct {
+	status  int
+	body    string
+	header  map[string]string
+	hang    bool
+	drop    bool
+	accepts bool // the call is carried out first; only its answer is lost
+}
+
+// Refuse is any answer: a status and a body, word for word.
+func Refuse(status int, body string) Fault { return Fault{status: status, body: body} }
+
+// With adds a header to the answer.
+func (f Fault) With(name, value string) Fault {
+	f.header = maps.Clone(f.header)
+	if f.header == nil {
+		f.header = map[string]string{}
+	}
+	f.header[name] = value
+	return f
+}
+
+// ServerError is a 503 of X.
+func ServerError() Fault {
+	return Refuse(503, `{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}`)
+}
+
+// BadGateway is a proxy's page.
+func BadGateway() Fault {
+	return Refuse(502, "<html><head><title>502 Bad Gateway</title></head></html>").With("Content-Type", "text/html")
+}
+
+// Hang never answers; nothing is done.
+func Hang() Fault { return Fault{hang: true} }
+
+// Drop closes the connection without an answer; nothing is done.
+func Drop() Fault { return Fault{drop: true} }
+
+// AfterAccepting carries the call out and then spoils its answer.
+func AfterAccepting(f Fault) Fault {
+	f.accepts = true
+	return f
+}
+
+// FailNext makes the next calls of an operation ("send", "events", "me", "webhooks", …) meet these faults, one each.
+func (s *Server) FailNext(name string, faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults[name] = append(s.faults[name], faults...)
+}
+
+func (s *Server) takeFault(name string) (Fault, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[name]++
+	s.announce()
+	queued := s.faults[name]
+	if len(queued) == 0 {
+		return Fault{}, false
+	}
+	s.faults[name] = queued[1:]
+	return queued[0], true
+}
+
+func (f Fault) write(w http.ResponseWriter, client, server context.Context) {
+	if f.hang {
+		select {
+		case <-client.Done():
+		case <-server.Done():
+		}
+	}
+	if f.hang || f.drop {
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	for name, value := range f.header {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(f.status)
+	_, _ = io.WriteString(w, f.body)
+}
+
+// The two bodies of a 402 (wire/x.md §6).
+const (
+	NoCreditsOld = `{"account_id":2016521302417547264,"title":"CreditsDepleted","detail":"Your enrolled account [2016521302417547264] does not have any ` +
+		`credits to fulfill this request.","type":"https://api.twitter.com/2/problems/credits"}`
+	NoCreditsNew = `{"detail":"credits depleted","status":402,"title":"Payment Required","type":"https://api.x.com/2/problems/credits-depleted"}`
+)
+
+// SpendCredits makes every call that costs something answer 402 with this body, until TopUp.
+func (a *App) SpendCredits(body string) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.noCredits = body
+}
+
+// TopUp gives the developer's account credits again.
+func (a *App) TopUp() { a.SpendCredits("") }
+
+// limit is one of an account's budgets (§3).
+type limit struct {
+	calls  int
+	window time.Duration
+}
+
+var limits = map[string][]limit{
+	"me":     {{75, 15 * time.Minute}},
+	"events": {{15, 15 * time.Minute}},
+	"send":   {{15, 15 * time.Minute}, {1440, 24 * time.Hour}},
+}
+
+// paid are the operations that need credits (§7).
+var paid = []string{"me", "events", "send", "upload", "uploadInitialize"}
+
+// limited counts a call against its budgets and the credits. The caller holds the lock.
+func (c *call) limited(name string) *answer {
+	if c.account != nil {
+		if used := c.account.take(name, c.clock.Now(), c.header); used {
+			return &answer{status: http.StatusTooManyRequests, body: object{
+				"title": "Too Many Requests", "detail": "Too Many Requests", "type": "about:blank", "status": 429,
+			}}
+		}
+	}
+	if c.app.noCredits != "" && slices.Contains(paid, name) {
+		return &answer{status: http.StatusPaymentRequired, body: rawJSON(c.app.noCredits)}
+	}
+	return nil
+}
+
+type rawJSON string
+
+// MarshalJSON writes the body as it is.
+func (r rawJSON) MarshalJSON() ([]byte, error) { return []byte(r), nil }
+
+// take uses up one call of each budget, or says that one is used up; the headers tell (§3).
+func (a *Account) take(name string, now time.Time, h http.Header) (exhausted bool) {
+	for i, l := range limits[name] {
+		key := name + strconv.Itoa(i)
+		w := a.used[key]
+		if now.Sub(w.began) >= l.window {
+			w.began, w.calls = now, 0
+		}
+		if w.calls >= l.calls {
+			exhausted = true
+		} else {
+			w.calls++
+		}
+		a.used[key] = w
+		prefix := map[int]string{0: "x-rate-limit-", 1: "x-user-limit-24hour-"}[i]
+		h.Set(prefix+"limit", strconv.Itoa(l.calls))
+		h.Set(prefix+"remaining", strconv.Itoa(l.calls-w.calls))
+		h.Set(prefix+"reset", strconv.FormatInt(w.began.Add(l.window).Unix(), 10))
+	}
+	return exhausted
+}
+
+type window struct {
+	began time.Time
+	calls int
+}
+
+// ResetLimits gives the account its whole budgets again.
+func (a *Account) ResetLimits() {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.used = map[string]window{}
+}
+
+// UseUp leaves nothing of a budget: of 15 minutes, or where daily of 24 hours.
+func (a *Account) UseUp(name string, daily bool) {
+	i := 0
+	if daily {
+		i = 1
+	}
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.used[name+strconv.Itoa(i)] = window{began: a.s.clock.Now(), calls: limits[name][i].calls}
+}

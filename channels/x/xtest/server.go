@@ -1,0 +1,234 @@
+// Package xtest plays X: an honest double of its API v2 for Direct Messages and of its webhooks, built to wire/x.md and not to
+// our client. It verifies every OAuth 1.0a signature by the full algorithm, keeps X's limits and answers with its error bodies.
+package xtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Clock is the time the double lives by.
+type Clock interface{ Now() time.Time }
+
+type wallClock struct{}
+
+func (wallClock) Now() time.Time { return time.Now() }
+
+// Option changes how New builds a Server.
+type Option func(*Server)
+
+// WithClock replaces the wall clock.
+func WithClock(c Clock) Option { return func(s *Server) { s.clock = c } }
+
+// WithAddr listens on addr ("127.0.0.1:8083") instead of a free loopback port.
+func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
+
+// WithAnyHook takes webhooks that X refuses: plain http, a port. Tests and demos need it, as they have no public address.
+func WithAnyHook() Option { return func(s *Server) { s.anyHook = true } }
+
+// Server is X with any number of apps and accounts. All methods may be called from any goroutine.
+type Server struct {
+	// URL is the API's base address without a slash at its end.
+	URL string
+
+	clock   Clock
+	addr    string
+	anyHook bool
+
+	http    *http.Server
+	mux     *http.ServeMux
+	outward *http.Client // calls webhooks
+	ctx     context.Context
+	stop    context.CancelFunc
+	workers sync.WaitGroup
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed and replaced whenever anything a waiter may look at changes
+	apps     []*App
+	accounts map[string]*Account // by id
+	nonces   map[string]bool
+	faults   map[string][]Fault
+	calls    map[string]int
+	files    map[string][]byte
+	lastID   int64
+}
+
+// New starts a double. Close it when done. It panics if it cannot listen: a test or a demo cannot go on then.
+func New(opts ...Option) *Server {
+	s := &Server{
+		clock: wallClock{}, addr: "127.0.0.1:0", mux: http.NewServeMux(), changed: make(chan struct{}),
+		accounts: map[string]*Account{}, nonces: map[string]bool{}, faults: map[string][]Fault{}, calls: map[string]int{}, files: map[string][]byte{},
+		outward: &http.Client{
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 100},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Timeout:       10 * time.Second, // §5.3
+		},
+	}
+	for _, o := range opts {
+		o(s)
+	}
+	s.route()
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	listener, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		panic(fmt.Sprintf("xtest: listen on %s: %v", s.addr, err))
+	}
+	s.URL = "http://" + listener.Addr().String()
+	s.http = &http.Server{Handler: s.mux, ReadHeaderTimeout: 10 * time.Second}
+	s.workers.Go(func() { _ = s.http.Serve(listener) })
+	return s
+}
+
+// Close stops deliveries and the listener and waits until nothing of the double runs any more.
+func (s *Server) Close() {
+	s.mu.Lock() // after this no delivery starts
+	s.stop()
+	s.mu.Unlock()
+	_ = s.http.Close()
+	s.workers.Wait()
+	s.outward.CloseIdleConnections()
+}
+
+func (s *Server) route() {
+	s.on("me", "GET /2/users/me", byUser, (*call).me)
+	s.on("send", "POST /2/dm_conversations/with/{participant}/messages", byUser, (*call).send)
+	s.on("events", "GET /2/dm_events", byUser, (*call).events)
+	s.on("webhooks", "GET /2/webhooks", byApp, (*call).listHooks)
+	s.on("createWebhook", "POST /2/webhooks", byApp, (*call).createHook)
+	s.on("validateWebhook", "PUT /2/webhooks/{hook}", byApp, (*call).validateHook)
+	s.on("deleteWebhook", "DELETE /2/webhooks/{hook}", byApp, (*call).deleteHook)
+	s.on("subscribe", "POST /2/account_activity/webhooks/{hook}/subscriptions/all", byUser, (*call).subscribe)
+	s.on("subscriptions", "GET /2/account_activity/webhooks/{hook}/subscriptions/all/list", byApp, (*call).listSubscriptions)
+	s.on("unsubscribe", "DELETE /2/account_activity/webhooks/{hook}/subscriptions/{user}/all", byApp, (*call).unsubscribe)
+	s.on("activity", "GET /2/activity/subscriptions", byApp, (*call).listActivity)
+	s.on("createActivity", "POST /2/activity/subscriptions", byUser, (*call).createActivity)
+	s.on("updateActivity", "PUT /2/activity/subscriptions/{subscription}", byApp, (*call).updateActivity)
+	s.on("deleteActivity", "DELETE /2/activity/subscriptions/{subscription}", byApp, (*call).deleteActivity)
+	s.on("upload", "POST /2/media/upload", byUser, (*call).upload)
+	s.on("uploadStatus", "GET /2/media/upload", byUser, (*call).uploadStatus)
+	s.on("uploadInitialize", "POST /2/media/upload/initialize", byUser, (*call).uploadInitialize)
+	s.on("uploadAppend", "POST /2/media/upload/{media}/append", byUser, (*call).uploadAppend)
+	s.on("uploadFinalize", "POST /2/media/upload/{media}/finalize", byUser, (*call).uploadFinalize)
+	s.on("file", "GET /files/{file}", byUser, (*call).file)
+}
+
+// call is one request of a client that has proved who it is.
+type call struct {
+	*Server
+	r       *http.Request
+	body    []byte
+	header  http.Header // of the answer
+	app     *App
+	account *Account // of a user's call
+}
+
+// answer is a status and a JSON body, or raw bytes.
+type answer struct {
+	status int
+	body   any
+	raw    []byte
+}
+
+type object map[string]any
+
+// on mounts one operation under the name that faults and counts know it by.
+func (s *Server) on(name, pattern string, who func(*call) *answer, do func(*call) answer) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<20))
+		if err != nil {
+			write(w, answer{status: http.StatusRequestEntityTooLarge, body: object{"title": "Request Entity Too Large", "type": "about:blank", "status": 413}})
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		c := &call{Server: s, r: r, body: body, header: w.Header()}
+		fault, faulty := s.takeFault(name)
+		if faulty && !fault.accepts {
+			fault.write(w, r.Context(), s.ctx)
+			return
+		}
+		a := c.run(name, who, do)
+		if faulty {
+			fault.write(w, r.Context(), s.ctx)
+			return
+		}
+		write(w, a)
+	})
+}
+
+func (c *call) run(name string, who func(*call) *answer, do func(*call) answer) answer {
+	if refused := who(c); refused != nil {
+		return *refused
+	}
+	c.mu.Lock()
+	refused := c.limited(name)
+	c.mu.Unlock()
+	if refused != nil {
+		return *refused
+	}
+	defer func() {
+		c.mu.Lock()
+		c.announce()
+		c.mu.Unlock()
+	}()
+	return do(c)
+}
+
+func write(w http.ResponseWriter, a answer) {
+	if a.raw != nil {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(a.raw)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a.status)
+	_ = json.NewEncoder(w).Encode(a.body) // the client is gone if this fails
+}
+
+func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
+
+// Calls counts the calls of an operation so far, refused ones too: "send", "events", "me", …
+func (s *Server) Calls(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[name]
+}
+
+// announce wakes everybody who waits for a state. The caller holds s.mu.
+func (s *Server) announce() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// wait blocks until cond, read under the lock, holds.
+func (s *Server) wait(ctx context.Context, what string, cond func() bool) error {
+	for {
+		s.mu.Lock()
+		done, changed := cond(), s.changed
+		s.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-s.ctx.Done():
+			return errors.New("xtest: closed while waiting for " + what)
+		case <-ctx.Done():
+			return fmt.Errorf("xtest: waiting for %s: %w", what, ctx.Err())
+		}
+	}
+}
+
+// newID makes ids as X does: the millisecond above 22 other bits, each larger than the one before. The caller holds s.mu.
+func (s *Server) newID() string {
+	s.lastID = max(s.lastID+1, (s.clock.Now().UnixMilli()-1288834974657)<<22)
+	return strconv.FormatInt(s.lastID, 10)
+}
