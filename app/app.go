@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -45,6 +46,9 @@ type Parts struct {
 // App is one process of Waggle.
 type App struct {
 	Addr string // where the API listens, once Start has returned
+
+	listener net.Listener
+	serving  sync.WaitGroup
 
 	config  Config
 	log     *slog.Logger
@@ -237,11 +241,12 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	}
 	a.Addr = l.Addr().String()
-	go func() {
+	a.listener = l
+	a.serving.Go(func() {
 		if err := a.web.Listener(l); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("the API stopped listening", "error", err)
 		}
-	}()
+	})
 	a.log.Info("listening", "address", a.Addr)
 	return nil
 }
@@ -252,6 +257,11 @@ func (a *App) Stop() {
 		if err := a.web.ShutdownWithTimeout(a.config.Drain); err != nil {
 			a.log.Warn("some requests did not end in time", "error", err)
 		}
+	}
+	if a.listener != nil {
+		// A server that is stopped before it has begun to serve would begin now, and find the database closed.
+		_ = a.listener.Close()
+		a.serving.Wait()
 	}
 	if a.worker != nil {
 		a.worker.Stop()

@@ -130,10 +130,14 @@ func (w *Worker) Stop() {
 	go func() { w.running.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(w.o.Drain):
+	case <-time.After(w.o.Drain + drainGrace):
 		w.log.Warn("the worker did not drain in time; what it began is taken over when its leases end", "after", w.o.Drain)
 	}
 }
+
+// drainGrace is what asynq gets to end after it has given up on its tasks: Redis is closed next, and its subscriber panics over a
+// subscription that is closed under it (asynq 0.26).
+const drainGrace = 2 * time.Second
 
 // Nudge wakes this process's own loops, without the way over Redis.
 func (w *Worker) Nudge(l jobs.Look) {
