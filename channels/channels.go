@@ -186,8 +186,6 @@ type Event struct {
 	At          time.Time // the messenger's time, for display only
 	// Standby: another app holds the conversation; the message is to be kept and nobody to be asked to answer it.
 	Standby bool
-	// AlbumKey, where one message of the user arrives as several events, is the same in all of them.
-	AlbumKey string
 
 	Receipt *ReceiptNote // of a Receipt
 	Echo    *EchoNote    // of an Echo

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	intakeSpread   = 16 // deliveries that must wait before a transaction begins beside another: few are dearer than one
-	intakePatience = 100 * time.Millisecond
-	intakeSlice    = 128              // events that ride in one transaction
-	intakeBacklog  = 8192             // deliveries that wait; beyond it the messenger is asked to come again
-	intakeDeadline = 20 * time.Second // of one transaction; messengers wait longer than that
-	intakeFlush    = 3 * time.Second  // how often the channels' counters are written
+	intakeSpread   = 16                     // deliveries that must wait before a transaction begins beside another: few are dearer than one
+	intakePatience = 100 * time.Millisecond // how long deliveries wait for a transaction that is stuck
+	intakeSlice    = 128                    // events that ride in one transaction
+	intakeBacklog  = 8192                   // deliveries that wait; beyond it the messenger is asked to come again
+	intakeDeadline = 20 * time.Second       // of one transaction; messengers wait longer than that
+	intakeFlush    = 3 * time.Second        // how often the channels' counters are written
 )
 
 // ErrIntakeBusy: more is waiting than may wait, or this process is stopping. The messenger should deliver again.

@@ -130,11 +130,11 @@ func rounds(events []Inbound) [][]int {
 		}
 		seen[idOf(e)] = true
 		user := sender{e.ChannelID, e.Event.User.ID}
-		// Once one event of a user is delayed, his later ones are too: his order stands.
 		message := eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}
 		edit := e.Event.Kind == channels.Edit
 		// Of what names one message only the first goes now, and the rest must see what it became: an edit of an unknown message
-		// becomes that message, and the message itself is then its repeat.
+		// becomes that message, and the message itself is then its repeat. Once one event of a user is delayed, his later ones are
+		// too: his order stands.
 		if delayed[user] || edited[idOf(e)] || edit && (seen[message] || edited[message]) {
 			delayed[user] = true
 			later = append(later, i)
