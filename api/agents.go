@@ -198,7 +198,7 @@ func (s *Server) showAgent(ctx context.Context, c caller, id uuid.UUID) (gen.Age
 func agentAnswer(a *store.AgentCard) gen.Agent {
 	return gen.Agent{
 		ID: a.ID, Name: a.Name, Nickname: orNull(a.Nickname), CRMUserID: orNull(a.CRMUserID), Enabled: a.Enabled, Status: gen.AgentStatus(a.Status),
-		MaxLoad: a.MaxLoad, Load: a.Load, OpenChats: a.OpenChats, ChannelIds: a.Channels, QueueIds: a.Queues, GroupID: idOrNull(a.GroupID),
+		MaxLoad: a.MaxLoad, Load: a.OpenWeight, OpenChats: a.OpenChats, ChannelIds: a.Channels, QueueIds: a.Queues, GroupID: idOrNull(a.GroupID),
 		QueuePosition: a.Position, LastTakenAt: a.LastTakenAt.Ptr(), CreatedAt: a.CreatedAt.Time,
 	}
 }

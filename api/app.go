@@ -20,7 +20,7 @@ const (
 	maxBody        = 1 << 20  // webhooks and API calls alike
 	maxRead        = 4 << 20  // larger bodies are cut off unread, which many clients take for a broken connection
 	maxHeaders     = 16 << 10 // request line included
-	maxConnections = 20_000   // at once, event streams included
+	maxConnections = 20_000   // at once, and as many event streams
 	readTimeout    = 30 * time.Second
 	writeTimeout   = 60 * time.Second // the event stream renews it with each write
 	idleTimeout    = 2 * time.Minute
@@ -37,8 +37,10 @@ func (s *Server) App() *fiber.App {
 		AppName:               "Waggle",
 		DisableStartupMessage: true,
 		// What handlers read from a request may outlive it: Fiber reuses its memory otherwise.
-		Immutable:               true,
-		CaseSensitive:           true,
+		Immutable:     true,
+		CaseSensitive: true,
+		// A body is read as it comes, by takeBody or, if it is a file, by its handler.
+		StreamRequestBody:       true,
 		BodyLimit:               maxRead,
 		ReadBufferSize:          maxHeaders,
 		Concurrency:             maxConnections,
@@ -61,6 +63,7 @@ func (s *Server) App() *fiber.App {
 		app.Post("/demo/clock", s.moveClock)
 	}
 	s.mountHooks(app)
+	app.Get(loginPath+":kind", withDeadline, s.returnFromLogin)
 	s.mountAPI(app, spec)
 	return app
 }
@@ -86,21 +89,32 @@ func (s *Server) mountAPI(app *fiber.App, spec *openapi3.T) {
 	api := app.Group(base)
 	api.Use(s.cors)
 	api.Post("/token-requests", s.limitSources(newLimits[netip.Prefix](tokenRequestBurst, tokenRequestEvery, time.Now)))
+	api.Get("/media/:entry_id/:index", s.linkedMedia)
 	api.Use(s.authenticate, s.limitEnvironment, ownOrigin, onlyWizard, noConfigurationForAgents)
 	api.Get("/events", s.streamEvents)
+	app.Server().KeepHijackedConns = true // a stream closes its own
+	app.Server().HeaderReceived = announced
 	s.mountMedia(api)
+	api.Post("/chats/:id/files", s.uploadFile)
 	api.Use(withDeadline)
 	mountValidation(api, spec)
 	gen.RegisterHandlersWithOptions(app, gen.NewStrictHandler(s, nil), gen.FiberServerOptions{BaseURL: base})
 }
 
+// securityHeaders go with every answer, spelled as they are sent: nothing of them is made anew for each.
+var securityHeaders = []struct{ name, value []byte }{
+	{[]byte(fiber.HeaderXContentTypeOptions), []byte("nosniff")},
+	{[]byte(fiber.HeaderXFrameOptions), []byte("DENY")},
+	{[]byte(fiber.HeaderReferrerPolicy), []byte("no-referrer")},
+	{[]byte(fiber.HeaderContentSecurityPolicy), []byte("default-src 'none'; frame-ancestors 'none'")},
+	{[]byte(fiber.HeaderCacheControl), []byte("no-store")},
+}
+
 // secureHeaders tells browsers to take nothing of ours for something else. Answers may hold secrets, so nobody keeps them.
 func secureHeaders(c *fiber.Ctx) error {
-	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	c.Set(fiber.HeaderXFrameOptions, "DENY")
-	c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
-	c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
-	c.Set(fiber.HeaderCacheControl, "no-store")
+	for _, h := range securityHeaders {
+		c.Response().Header.SetCanonical(h.name, h.value)
+	}
 	return c.Next()
 }
 
@@ -111,8 +125,8 @@ func refuseBodies(c *fiber.Ctx) error {
 		c.Context().SetConnectionClose()
 		return fail(fiber.StatusBadRequest, "ambiguous-length", "The request says twice how long its body is.")
 	}
-	if len(c.Request().Body()) > maxBody {
-		return fiber.ErrRequestEntityTooLarge
+	if err := takeBody(c); err != nil {
+		return err
 	}
 	if e := c.Get(fiber.HeaderContentEncoding); e != "" && e != "identity" {
 		return fail(fiber.StatusUnsupportedMediaType, "unsupported-encoding", "Send the body without Content-Encoding.")

@@ -10,7 +10,6 @@ import (
 	"waggle/api/gen"
 	"waggle/channels"
 	"waggle/chat"
-	"waggle/guard"
 	"waggle/jobs"
 )
 
@@ -20,7 +19,7 @@ const maskedField = "••••••"
 
 // channelFields puts the values given for a kind's form over those kept, fills in by fill what has neither and has a default
 // (S2.19), and checks the whole against the form's own data.
-func channelFields(d channels.Description, given map[string]string, kept jobs.ChannelFields, fill *strings.Replacer) (jobs.ChannelFields, []gen.FieldError) {
+func (s *Server) channelFields(d channels.Description, given map[string]string, kept jobs.ChannelFields, fill *strings.Replacer) (jobs.ChannelFields, []gen.FieldError) {
 	given, wrong := fieldsGiven(d, given)
 	all := jobs.ChannelFields{Plain: map[string]string{}, Secret: map[string]string{}}
 	maps.Copy(all.Plain, kept.Plain)
@@ -41,7 +40,7 @@ func channelFields(d channels.Description, given map[string]string, kept jobs.Ch
 		case !known && f.Default != "":
 			values[f.Name] = fill.Replace(f.Default)
 		}
-		if reason := fieldFault(f, values[f.Name]); reason != "" {
+		if reason := s.fieldFault(f, values[f.Name]); reason != "" {
 			wrong = append(wrong, field("fields."+f.Name, reason))
 		}
 	}
@@ -86,7 +85,7 @@ func defaultsOf(public, crm string) *strings.Replacer {
 }
 
 // fieldFault says why a value does not fit its field; empty if it does.
-func fieldFault(f channels.Field, value string) string {
+func (s *Server) fieldFault(f channels.Field, value string) string {
 	if value == "" {
 		if f.Required {
 			return "this field is required"
@@ -94,7 +93,7 @@ func fieldFault(f channels.Field, value string) string {
 		return ""
 	}
 	if f.URL {
-		if err := guard.CheckURL(value); err != nil {
+		if err := s.Options.checkURL(value); err != nil {
 			return err.Error()
 		}
 	}

@@ -19,7 +19,9 @@ func (s *Server) ListChannelKinds(ctx context.Context, _ gen.ListChannelKindsReq
 	}
 	items := []gen.ChannelKind{}
 	for _, kind := range s.Channels.Kinds() {
-		items = append(items, channelKind(s.Channels[kind], public, crm))
+		shown := channelKind(s.Channels[kind].Describe(), public, crm)
+		_, shown.Login = s.Channels[kind].(channels.Logins)
+		items = append(items, shown)
 	}
 	return gen.ListChannelKinds200JSONResponse{Items: items}, nil
 }
@@ -34,19 +36,15 @@ func (s *Server) addresses(ctx context.Context, c caller) (public, crm string, e
 	return valueOr(s.publicURL(e), ""), addressOut(e), nil
 }
 
-func channelKind(a channels.Adapter, public, crm string) gen.ChannelKind {
-	d := a.Describe()
+func channelKind(d channels.Description, public, crm string) gen.ChannelKind {
 	k := gen.ChannelKind{
 		Kind: d.Kind, Title: d.Name, Help: d.Help, Fields: []gen.FormField{}, ReceiveModes: []gen.ReceiveMode{},
-		Capabilities: gen.Capabilities{
-			TextLimit: d.Capabilities.TextLimit, Attachments: d.Capabilities.Attachments, Edits: d.Capabilities.Edits,
-			Replies: true, DeliveryReceipts: d.Capabilities.Receipts, AgentMayStart: d.Capabilities.StartDialogue,
-		},
+		Capabilities: capabilities(d.Capabilities), AdminsOnly: d.AdminsOnly, HookHeader: orNull(d.HookHeader), HookHelp: d.HookHelp,
 	}
 	defaults := defaultsOf(public, crm)
 	for _, f := range d.Fields {
 		k.Fields = append(k.Fields, gen.FormField{
-			Name: f.Name, Label: f.Label, Required: f.Required, Secret: f.Secret, Help: f.Help,
+			Name: f.Name, Label: f.Label, Required: f.Required, Secret: f.Secret, URL: f.URL, Help: f.Help,
 			Pattern: orNull(f.Pattern), Default: orNull(defaults.Replace(f.Default)),
 		})
 	}
@@ -54,4 +52,19 @@ func channelKind(a channels.Adapter, public, crm string) gen.ChannelKind {
 		k.ReceiveModes = append(k.ReceiveModes, gen.ReceiveMode(r))
 	}
 	return k
+}
+
+// capabilities shows what a kind can carry; where it sets no limit there is null.
+func capabilities(c channels.Capabilities) gen.Capabilities {
+	out := gen.Capabilities{
+		TextLimit: c.TextLimit, CaptionLimit: c.CaptionLimit, Attachments: c.Attachments, Edits: c.Edits, Replies: true,
+		DeliveryReceipts: c.Receipts, ReadReceipts: c.Reads, AgentMayStart: c.StartDialogue, Bots: c.Bots,
+	}
+	if c.FileLimit > 0 {
+		out.AttachmentLimitBytes = &c.FileLimit
+	}
+	if c.WindowHours > 0 {
+		out.WindowHours = &c.WindowHours
+	}
+	return out
 }

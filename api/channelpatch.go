@@ -50,7 +50,7 @@ func (s *Server) channelChange(ctx context.Context, ch *store.Channel, d channel
 	if err != nil {
 		return set, jobs.ChannelFields{}, err
 	}
-	wrong := channelFaults(d, set.Name, set.URL, in.Receive, valueOr(in.AgentsMayStart, false))
+	wrong := s.channelFaults(d, set.Name, set.URL, in.Receive, valueOr(in.AgentsMayStart, false))
 	var fields jobs.ChannelFields
 	if in.Fields != nil || in.Receive != nil {
 		secrets, err := s.Store.OpenSecrets(ch)
@@ -62,7 +62,7 @@ func (s *Server) channelChange(ctx context.Context, ch *store.Channel, d channel
 			return set, fields, err
 		}
 		var faults []gen.FieldError
-		fields, faults = channelFields(d, in.Fields, jobs.ChannelFields{Plain: ch.Fields, Secret: secrets.Fields}, defaultsOf(public, crm))
+		fields, faults = s.channelFields(d, in.Fields, jobs.ChannelFields{Plain: ch.Fields, Secret: secrets.Fields}, defaultsOf(public, crm))
 		wrong = append(wrong, faults...)
 	}
 	if len(wrong) > 0 {

@@ -11,7 +11,6 @@ import (
 	"waggle/api/gen"
 	"waggle/channels"
 	"waggle/chat"
-	"waggle/guard"
 	"waggle/jobs"
 	"waggle/store"
 )
@@ -59,12 +58,12 @@ func (s *Server) CreateChannel(ctx context.Context, r gen.CreateChannelRequestOb
 	if err != nil {
 		return nil, err
 	}
-	fields, wrong := channelFields(d, in.Fields, jobs.ChannelFields{}, defaultsOf(public, crm))
+	fields, wrong := s.channelFields(d, in.Fields, jobs.ChannelFields{}, defaultsOf(public, crm))
 	ch := &store.Channel{
 		EnvironmentID: c.Environment, Kind: in.Kind, Name: chat.Storable(in.Name), QueueID: idOf(in.QueueID), Weight: valueOr(in.Weight, 1),
 		URL: chat.Storable(valueOr(in.URL, "")), Receive: string(valueOr(in.Receive, gen.ReceiveMode(d.Receive[0]))), AgentsMayStart: valueOr(in.AgentsMayStart, false),
 	}
-	wrong = append(wrong, channelFaults(d, &ch.Name, &ch.URL, in.Receive, ch.AgentsMayStart)...)
+	wrong = append(wrong, s.channelFaults(d, &ch.Name, &ch.URL, in.Receive, ch.AgentsMayStart)...)
 	if len(wrong) > 0 {
 		return nil, invalid(wrong...)
 	}
@@ -204,13 +203,13 @@ func (s *Server) knownQueue(ctx context.Context, c caller, id uuid.UUID) error {
 }
 
 // channelFaults checks what every kind's channels have; nil is not checked.
-func channelFaults(d channels.Description, name, url *string, receive *gen.ReceiveMode, agentsMayStart bool) []gen.FieldError {
+func (s *Server) channelFaults(d channels.Description, name, url *string, receive *gen.ReceiveMode, agentsMayStart bool) []gen.FieldError {
 	var wrong []gen.FieldError
 	if name != nil && strings.TrimSpace(*name) == "" {
 		wrong = append(wrong, field("name", "a name is required"))
 	}
 	if url != nil && *url != "" {
-		if err := guard.CheckURL(*url); err != nil {
+		if err := s.Options.checkURL(*url); err != nil {
 			wrong = append(wrong, field("url", err.Error()))
 		}
 	}

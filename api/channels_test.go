@@ -16,6 +16,7 @@ import (
 	"waggle/channels"
 	"waggle/channels/custom"
 	"waggle/channels/custom/customtest"
+	"waggle/channels/messenger"
 	"waggle/channels/telegram"
 	"waggle/channels/telegram/telegramtest"
 	"waggle/chat"
@@ -95,6 +96,14 @@ func telegramChannel(token string, changes ...func(map[string]any)) map[string]a
 	return body
 }
 
+// b20: where only the customer can begin, the switch cannot be on.
+func TestAgentsMayStartOnlyWhereTheKindCan_b20(t *testing.T) {
+	wrong := new(Server).channelFaults(messenger.New(http.DefaultClient, "").Describe(), nil, nil, nil, true)
+	require.Len(t, wrong, 1)
+	require.Equal(t, "agents_may_start", wrong[0].Field)
+	require.Empty(t, new(Server).channelFaults(telegram.New(http.DefaultClient, "").Describe(), nil, nil, nil, true))
+}
+
 func (m *messengers) add(body map[string]any) (ch gen.Channel) {
 	m.t.Helper()
 	m.call("POST", "/channels", m.key, body).status(201).into(&ch)
@@ -138,22 +147,25 @@ func TestCustomChannelForm(t *testing.T) {
 		body  map[string]any
 		fault string
 	}{
-		"S2.12 name missing":                  {m.customChannel(func(b map[string]any) { delete(b, "name") }), "name"},
-		"S2.12 name blank":                    {m.customChannel(withProperty("name", " ")), "name"},
-		"S2.13 webhook missing":               {m.customChannel(without(custom.FieldWebhook)), "fields." + custom.FieldWebhook},
-		"S2.13 webhook not a URL":             {m.customChannel(withField(custom.FieldWebhook, "my messenger")), "fields." + custom.FieldWebhook},
-		"S2.15 code missing":                  {m.customChannel(without(custom.FieldCode)), "fields." + custom.FieldCode},
-		"S2.15 code empty":                    {m.customChannel(withField(custom.FieldCode, "")), "fields." + custom.FieldCode},
-		"S2.17 code too long":                 {m.customChannel(withField(custom.FieldCode, strings.Repeat("x", 501))), "fields." + custom.FieldCode},
-		"S2.18 public URL empty":              {m.customChannel(withField(custom.FieldPublicURL, "")), "fields." + custom.FieldPublicURL},
-		"a field the kind has not":            {m.customChannel(withField("Token", "x")), "fields.Token"},
-		"S4.24 a negative weight":             {m.customChannel(withProperty("weight", -1)), "weight"},
-		"S4.25 a URL that is a script":        {m.customChannel(withProperty("url", "javascript:alert(1)")), "url"},
-		"a queue that is not there":           {m.customChannel(withProperty("queue_id", uuid.New())), "queue_id"},
-		"a kind that is not there":            {m.customChannel(withProperty("kind", "pigeon")), "kind"},
-		"S3.42 a way the kind cannot":         {m.customChannel(withProperty("receive", "polling")), "receive"},
-		"b20 agents may start where none can": {telegramChannel("1:a", withProperty("agents_may_start", true)), "agents_may_start"},
-		"S3.44 not the shape of a token":      {telegramChannel("token"), "fields.Token"},
+		"S2.12 name missing":               {m.customChannel(func(b map[string]any) { delete(b, "name") }), "name"},
+		"S2.12 name blank":                 {m.customChannel(withProperty("name", " ")), "name"},
+		"S2.13 webhook missing":            {m.customChannel(without(custom.FieldWebhook)), "fields." + custom.FieldWebhook},
+		"S2.13 webhook not a URL":          {m.customChannel(withField(custom.FieldWebhook, "my messenger")), "fields." + custom.FieldWebhook},
+		"S2.15 code missing":               {m.customChannel(without(custom.FieldCode)), "fields." + custom.FieldCode},
+		"S2.15 code empty":                 {m.customChannel(withField(custom.FieldCode, "")), "fields." + custom.FieldCode},
+		"S2.17 code too long":              {m.customChannel(withField(custom.FieldCode, strings.Repeat("x", 501))), "fields." + custom.FieldCode},
+		"S2.18 public URL empty":           {m.customChannel(withField(custom.FieldPublicURL, "")), "fields." + custom.FieldPublicURL},
+		"a field the kind has not":         {m.customChannel(withField("Token", "x")), "fields.Token"},
+		"S4.24 a negative weight":          {m.customChannel(withProperty("weight", -1)), "weight"},
+		"S4.25 a URL that is a script":     {m.customChannel(withProperty("url", "javascript:alert(1)")), "url"},
+		"a URL of the inside":              {m.customChannel(withProperty("url", "http://192.168.0.1/")), "url"},
+		"a webhook that is a file":         {m.customChannel(withField(custom.FieldWebhook, "file:///etc/passwd")), "fields." + custom.FieldWebhook},
+		"a webhook inside, not yet active": {m.customChannel(withField(custom.FieldWebhook, "https://169.254.169.254/"), withProperty("active", false)), "fields." + custom.FieldWebhook},
+		"a company's address that is none": {m.customChannel(withField(custom.FieldPublicURL, "javascript:alert(1)")), "fields." + custom.FieldPublicURL},
+		"a queue that is not there":        {m.customChannel(withProperty("queue_id", uuid.New())), "queue_id"},
+		"a kind that is not there":         {m.customChannel(withProperty("kind", "pigeon")), "kind"},
+		"S3.42 a way the kind cannot":      {m.customChannel(withProperty("receive", "polling")), "receive"},
+		"S3.44 not the shape of a token":   {telegramChannel("token"), "fields.Token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Contains(t, m.call("POST", "/channels", m.key, c.body).faults(), c.fault)

@@ -43,20 +43,34 @@ func (s *Server) oneChat(row *store.ChatView, e *store.Environment, notBefore ti
 		Status:  gen.ChatStatus(row.Status()), HeldReason: orNull(s.heldReason(row)), Weight: row.Weight,
 		OpenedAt: row.OpenedAt.Time, AssignedAt: row.AssignedAt.Ptr(), AcceptedAt: row.AcceptedAt.Ptr(), ClosedAt: row.ClosedAt.Ptr(),
 		CloseReason: orNull(row.CloseReason), LastMessageAt: row.LastMessageAt.Ptr(), UnansweredSince: row.UnansweredSince.Ptr(),
-		TransferReason: orNull(row.TransferWhy), CRM: chatLink(row, e),
+		TransferReason: orNull(row.TransferWhy), BlockedAt: row.BlockedAt.Ptr(), CRM: chatLink(row, e),
 	}
 	if row.AgentID != uuid.Nil {
 		a.Agent = &gen.AgentRef{ID: row.AgentID, Name: row.AgentName, Nickname: orNull(row.AgentNickname)}
 	}
+	if row.ThreadOwner != chat.ThreadUntold {
+		a.Thread = &gen.ChatThread{Owner: gen.ChatThreadOwner(row.ThreadOwner), App: orNull(row.ThreadApp), Since: row.ThreadSince.Ptr()}
+	}
 	if row.LastDirection != "" {
 		d := gen.Direction(row.LastDirection)
 		a.LastDirection = &d
+	}
+	if until, limited := chat.WritableUntil(row.ClientWroteAt.Time, s.window(row)); limited {
+		if row.ClientWroteAt.IsZero() { // he never wrote
+			until = row.OpenedAt.Time
+		}
+		a.WritableUntil = &until
 	}
 	if at, by := chat.ClosesAt(clockOf(row), periodsOf(row, e, notBefore)); by != "" {
 		closesBy := gen.ChatClosesBy(by)
 		a.ClosesAt, a.ClosesBy = &at, &closesBy
 	}
 	return a
+}
+
+// window is how long after his last message the messenger takes ours for the client of a chat; 0: always.
+func (s *Server) window(row *store.ChatView) time.Duration {
+	return s.describe(row.ChannelKind).Capabilities.Window()
 }
 
 func clockOf(row *store.ChatView) chat.Clock {

@@ -175,7 +175,7 @@ func TestMessages_edits(t *testing.T) {
 	assert.Equal(t, "three", m.Text)
 	require.Len(t, m.Edits, 2, "an edit does not rewrite history")
 	assert.Equal(t, []string{"one", "two"}, []string{m.Edits[0].Text, m.Edits[1].Text})
-	assert.Equal(t, fmt.Sprintf("/api/v1/media/%s/0", m.ID), m.Attachments[0].URL, "never the provider's address")
+	assert.Equal(t, fmt.Sprintf("/api/v1/media/%s/0", m.ID), *m.Attachments[0].URL, "never the provider's address")
 }
 
 func TestMessages_S2_22(t *testing.T) {
@@ -252,6 +252,23 @@ func TestClosesAt_S3_17(t *testing.T) {
 	c = f.chat(f.boss, id)
 	require.Equal(t, gen.ChatClosesByQueue, *c.ClosesBy, "b4: the queue's own replaces it")
 	assert.WithinDuration(t, *c.LastMessageAt, c.ClosesAt.Add(-5*time.Minute), time.Minute)
+}
+
+func TestBlockedCustomerIsShownAndNotWrittenTo(t *testing.T) {
+	f := newChatFloor(t)
+	id := f.Writes(f.channel, "u")
+	f.do(f.ann, id, "accept", nil).status(200)
+	require.Nil(t, f.chat(f.ann, id).BlockedAt)
+	_, _, err := f.Store.NoteBlock(context.Background(), store.Inbound{EnvironmentID: f.Env, ChannelID: f.channel, Event: channels.Event{
+		Kind: channels.Block, Key: "b:1", User: channels.User{ID: "u"},
+	}})
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now(), *f.chat(f.ann, id).BlockedAt, time.Minute)
+	p := f.do(f.ann, id, "messages", map[string]any{"text": "hello?"}).problem(409)
+	require.Contains(t, *p.Detail, "the customer has blocked the channel")
+	f.Writes(f.channel, "u")
+	require.Nil(t, f.chat(f.ann, id).BlockedAt, "who writes takes messages again")
+	f.do(f.ann, id, "messages", map[string]any{"text": "hello again"}).status(201)
 }
 
 func TestChats_filters(t *testing.T) {

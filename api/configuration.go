@@ -99,7 +99,7 @@ func (s *Server) readLeftPanel(in gen.ConfigurationPatch) (login *store.NewLogin
 	}
 	if address, set := given(in.PublicURL); set {
 		var err error
-		if publicURL, err = chat.PublicAddress(address, s.Options.AllowHTTP); err != nil {
+		if publicURL, err = chat.PublicAddress(address, s.Options.allowHTTP()); err != nil {
 			wrong = append(wrong, field("public_url", err.Error()))
 		}
 	}

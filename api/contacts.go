@@ -69,6 +69,7 @@ func contactAnswer(k *store.KnownContact, crmState string) gen.Contact {
 	for _, i := range k.Identities {
 		a.Identities = append(a.Identities, gen.Identity{
 			ID: i.ID, ChannelID: i.ChannelID, Kind: i.Kind, ExternalID: i.ExternalID, Name: orNull(i.Name), Username: orNull(i.Username),
+			BlockedAt: i.BlockedAt.Ptr(),
 		})
 	}
 	for _, id := range k.CRMCandidates {

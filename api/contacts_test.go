@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"testing"
 
@@ -66,53 +65,6 @@ func TestContactInTheCRM(t *testing.T) {
 	}
 }
 
-func TestMedia_S4_8(t *testing.T) {
-	m := newMessengers(t)
-	bot := m.telegram.AddBot("222:second", "shop_bot")
-	m.add(telegramChannel("222:second"))
-	picture := []byte("\x89PNG and the rest of it")
-	bot.Customer(7, "Ann").SendPhoto(picture, "look")
-	bot.Customer(7, "Ann").SendDocument("../..\\evil\".html", "text/html", []byte("<script>alert(1)</script>"))
-	require.NoError(t, bot.WaitDelivered(t.Context()))
-	chats := m.chats()
-	entries, err := m.Server.Store.Timeline(context.Background(), chats[0].EnvironmentID, chats[0].ID, 0, 10)
-	require.NoError(t, err)
-	require.Len(t, entries, 3)
-	path := func(i, n int) string { return MediaURL("", entries[i].ID, n)[len(base):] }
-
-	a := m.call("GET", path(1, 0), m.key, nil).status(200)
-	require.Equal(t, picture, a.Body)
-	require.Equal(t, "image/jpeg", a.Header.Get("Content-Type"))
-	require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
-	require.Contains(t, a.Header.Get("Content-Disposition"), "attachment")
-
-	a = m.call("GET", path(2, 0), m.key, nil).status(200)
-	require.Equal(t, "application/octet-stream", a.Header.Get("Content-Type"), "what could carry a script is bytes")
-	require.Equal(t, `attachment; filename=evil.html`, a.Header.Get("Content-Disposition"))
-
-	m.call("GET", path(1, 0), "", nil).problem(401)
-	m.call("GET", path(1, 0), m.secretKey(), nil).problem(404)
-	m.call("GET", path(1, 1), m.key, nil).problem(404)
-	m.call("GET", path(0, 0), m.key, nil).problem(404)
-	m.call("GET", "/media/nonsense/0", m.key, nil).problem(404)
-	m.call("GET", path(1, 0)+"?token="+m.key, "", nil).status(200)
-	agent := m.addAgent("Bob")
-	m.call("GET", path(1, 0), m.session(m.key, chat.AgentRole, agent.ID), nil).problem(404)
-
-	m.telegram.Close()
-	p := m.call("GET", path(1, 0), m.key, nil).problem(502)
-	require.NotContains(t, *p.Detail, "second")
-}
-
-func TestMediaNames(t *testing.T) {
-	for given, want := range map[string]string{
-		"photo.jpg": "photo.jpg", "": "attachment", "..": "attachment", "/etc/passwd": "passwd", `C:\boot.ini`: "boot.ini",
-		"a\r\nb.txt": "ab.txt", `say "x".txt`: "say x.txt", "договор.pdf": "договор.pdf", "gpj.\u202Eexe": "gpj.exe",
-	} {
-		require.Equal(t, want, mediaName(given), "%q", given)
-	}
-}
-
 func TestChannelKinds_S1_2_S2_19_S4_16(t *testing.T) {
 	m := newMessengers(t)
 	key := m.bind(m.key, "https://crm.example.com")
@@ -126,6 +78,13 @@ func TestChannelKinds_S1_2_S2_19_S4_16(t *testing.T) {
 	require.True(t, company.Fields[1].Secret)
 	require.Equal(t, []gen.ReceiveMode{"webhook", "polling"}, bot.ReceiveModes)
 	require.Equal(t, 4096, bot.Capabilities.TextLimit)
+	require.Equal(t, 1024, bot.Capabilities.CaptionLimit)
+	require.Nil(t, bot.Capabilities.WindowHours, "a bot may answer always")
+	require.False(t, bot.Capabilities.Bots, "S3.57: bots of other apps are for Facebook Messenger alone")
+	require.True(t, company.AdminsOnly, "S2.7")
+	require.Equal(t, "X-Confirmation-Code", *company.HookHeader)
+	require.Contains(t, company.HookHelp, "hook URL", "S2.21: it is told before there is a channel")
+	require.True(t, company.Fields[0].URL)
 	require.NotEmpty(t, bot.Fields[0].Help)
 	m.call("GET", "/channel-kinds", "", nil).problem(401)
 }

@@ -65,7 +65,7 @@ func (s *Server) readCredentials(e store.Environment, in gen.WizardCredentialsIn
 		wrong = append(wrong, field("crm_kind", "is not a CRM that can be connected"))
 	}
 	var err error
-	if c.CRMURL, c.CRMPrefix, err = chat.CRMAddress(in.CRMURL, s.Options.AllowHTTP); err != nil {
+	if c.CRMURL, c.CRMPrefix, err = chat.CRMAddress(in.CRMURL, s.Options.allowHTTP()); err != nil {
 		wrong = append(wrong, field("crm_url", err.Error()))
 	}
 	if c.CRMPrefix == "" { // left out: what is known of this site, or to be found out
@@ -75,7 +75,7 @@ func (s *Server) readCredentials(e store.Environment, in gen.WizardCredentialsIn
 		}
 	}
 	if in.PublicURL != nil {
-		address, err := chat.PublicAddress(*in.PublicURL, s.Options.AllowHTTP)
+		address, err := chat.PublicAddress(*in.PublicURL, s.Options.allowHTTP())
 		if err != nil {
 			wrong = append(wrong, field("public_url", err.Error()))
 		}

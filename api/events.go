@@ -1,7 +1,7 @@
 package api
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +25,6 @@ type stream struct {
 	token  string
 	queues map[uuid.UUID]bool // whose waiting chats the agent may see now
 	conn   net.Conn
-	w      *bufio.Writer
 }
 
 // streamEvents serves GET /events: hints to fetch again, until the client leaves, the token ends or the server stops.
@@ -39,20 +38,47 @@ func (s *Server) streamEvents(c *fiber.Ctx) error {
 	if err := st.refresh(c.UserContext()); err != nil {
 		return err
 	}
+	c.Set(fiber.HeaderContentType, "text/event-stream")
+	c.Set("X-Accel-Buffering", "no")
+	if c.Method() == fiber.MethodHead {
+		return nil
+	}
 	if !s.streams.take(who.Environment, streamsAtOnce) {
 		return tooMany("open event streams of this environment", streamsRetry)
 	}
-	c.Set(fiber.HeaderContentType, "text/event-stream")
-	c.Set("X-Accel-Buffering", "no")
-	stopped := c.Context().Done()
-	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		defer s.streams.give(who.Environment)
-		st.w = w
-		st.run(ctx, stopped)
+	if !s.streams.take(everybody, streamsInAll) {
+		s.streams.give(who.Environment)
+		return tooMany("open event streams", streamsRetry)
+	}
+	c.Response().Header.SetContentLength(-1) // it comes in chunks
+	head, stopped := bytes.Clone(c.Response().Header.Header()), c.Context().Done()
+	// A stream takes its connection over, so that it holds no buffer of the server's and nothing of its request.
+	c.Context().HijackSetNoResponse(true)
+	c.Context().Hijack(func(conn net.Conn) {
+		st.conn = conn
+		go st.serve(head, stopped)
 	})
 	return nil
+}
+
+// serve answers with a stream and ends the connection after it.
+func (st *stream) serve(head []byte, stopped <-chan struct{}) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer func() { _ = st.conn.Close() }()
+	defer st.server.streams.give(st.who.Environment)
+	defer st.server.streams.give(everybody)
+	if st.write(head) {
+		st.run(ctx, stopped)
+		st.end()
+	}
+}
+
+// end tells a client that is still there that the answer is whole: proxies take what just stops for a fault of ours.
+func (st *stream) end() {
+	if st.conn.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+		_, _ = st.conn.Write([]byte("0\r\n\r\n"))
+	}
 }
 
 // run writes events until there is nobody to write to. A stream begins with a resync: what happened before is not known.
@@ -60,7 +86,7 @@ func (st *stream) run(ctx context.Context, stopped <-chan struct{}) {
 	events := st.server.Jobs.Hints.Subscribe(ctx, st.who.Environment)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	ok := st.write("retry: 3000\n\n") && st.send(jobs.Event{Type: "resync"})
+	ok := st.say("retry: 3000\n\n") && st.send(jobs.Event{Type: "resync"})
 	for ok {
 		select {
 		case <-stopped:
@@ -68,7 +94,7 @@ func (st *stream) run(ctx context.Context, stopped <-chan struct{}) {
 		case e, open := <-events:
 			ok = open && st.handle(ctx, e, events)
 		case <-beat.C:
-			ok = st.refresh(ctx) == nil && st.write(": alive\n\n")
+			ok = st.refresh(ctx) == nil && st.say(": alive\n\n")
 		}
 	}
 }
@@ -179,17 +205,19 @@ func (st *stream) send(e jobs.Event) bool {
 	if err != nil {
 		return false
 	}
-	return st.write(fmt.Sprintf("event: %s\ndata: %s\n\n", e.Type, data))
+	return st.say(fmt.Sprintf("event: %s\ndata: %s\n\n", e.Type, data))
 }
 
-// write sends text at once and reports whether the client was there to take it. Each write has its own deadline: the
-// server's is for a whole answer.
-func (st *stream) write(text string) bool {
+// say sends text as a chunk of the answer.
+func (st *stream) say(text string) bool {
+	return st.write(fmt.Appendf(nil, "%x\r\n%s\r\n", len(text), text))
+}
+
+// write reports whether the client was there to take it. Each write has its own deadline.
+func (st *stream) write(p []byte) bool {
 	if err := st.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return false
 	}
-	if _, err := st.w.WriteString(text); err != nil {
-		return false
-	}
-	return st.w.Flush() == nil
+	_, err := st.conn.Write(p)
+	return err == nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -114,4 +115,23 @@ func TestWhoIsConcerned(t *testing.T) {
 			require.Equal(t, tc.want, concerns(tc.event, caller{Role: tc.role, AgentID: me}, map[uuid.UUID]bool{queue: true}))
 		})
 	}
+}
+
+// A stream that ends is a whole answer, not one that broke off.
+func TestAnEndedStreamIsWhole(t *testing.T) {
+	h := newAPI(t)
+	token := h.session(h.secretKey(), chat.Administrator, uuid.Nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.serve()+base+"/events?token="+token, nil)
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = res.Body.Close() })
+	in := bufio.NewReader(res.Body)
+	for line := ""; line != "event: resync\n"; { // it listens now
+		line, err = in.ReadString('\n')
+		require.NoError(t, err)
+	}
+	h.call("DELETE", "/sessions/current", token, nil).status(204)
+	_, err = io.ReadAll(in)
+	require.NoError(t, err)
 }

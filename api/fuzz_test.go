@@ -196,7 +196,7 @@ func (f *fuzzer) id(name string) string {
 
 func (f *fuzzer) path(o fuzzed) string {
 	prefix := base
-	if o.op.Servers != nil || o.path[0] == '/' && (raw(o.op) && !strings.HasPrefix(o.path, "/media")) {
+	if o.op.Servers != nil || o.path[0] == '/' && (raw(o.op) && !strings.HasPrefix(o.path, "/media") && !strings.HasPrefix(o.path, "/chats")) {
 		prefix = ""
 	}
 	var query url.Values = map[string][]string{}
@@ -355,13 +355,15 @@ func (f *fuzzer) text(name string, s *openapi3.Schema) any {
 	case s.Format == "date-time":
 		return "2026-01-31T12:00:00Z"
 	case name == "kind":
-		return "custom"
+		return pick(f, "custom", "toy")
 	case strings.Contains(name, "url"):
 		return pick(f, "https://crm.example.com", "https://crm.example.com/0", "http://127.0.0.1:1", "https://"+planted+".example", "javascript:alert(1)", "file:///etc/passwd", "http://[::1", "//x")
 	case name == "email":
 		return pick(f, fmt.Sprintf("ann%d@acme.example", f.random.IntN(1e6)), planted)
-	case slices.Contains([]string{"password", "secret_key", "api_key", "client_secret"}, name):
+	case slices.Contains([]string{"password", "secret_key", "api_key", "client_secret", "identity_server_client_secret"}, name):
 		return pick(f, plantedSecret+uuid.NewString(), adminPassword, f.ours.Key, f.foreignKey)
+	case name == "accounts":
+		return pick(f, f.ours.mark+" cup", planted)
 	case name == "login":
 		return pick(f, "Supervisor", planted)
 	case name == "cursor":

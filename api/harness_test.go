@@ -24,6 +24,7 @@ import (
 	"waggle/chat"
 	"waggle/crm"
 	"waggle/jobs"
+	"waggle/media"
 	"waggle/store"
 	"waggle/store/storetest"
 )
@@ -52,11 +53,13 @@ func newAPI(t *testing.T, with ...func(*Server)) *harness {
 		Store: s, Channels: channels.Registry{}, CRMs: crm.Registry{}, Metrics: registry,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), // says why a 500
 		Options: Options{
-			PublicURL: "https://waggle.example.com", AllowHTTP: true, VendorContact: "support@vendor.example", MovableClock: true, Version: "test",
+			PublicURL: "https://waggle.example.com", AllowHosts: []string{"127.0.0.1"}, VendorContact: "support@vendor.example", MovableClock: true, Version: "test",
 		},
 	}
+	files, err := media.Open("file://" + t.TempDir())
+	require.NoError(t, err)
 	server.Jobs = &jobs.Jobs{
-		Store: s, Channels: server.Channels, CRMs: server.CRMs, Hints: hints, Metrics: jobs.NewMetrics(registry),
+		Store: s, Media: files, Channels: server.Channels, CRMs: server.CRMs, Hints: hints, Metrics: jobs.NewMetrics(registry),
 		Log: server.log(), PublicURL: server.Options.PublicURL, Owner: "test",
 	}
 	for _, f := range with {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"waggle/api/gen"
@@ -49,7 +50,7 @@ func (p *pages) connect(key string, page *messengertest.Page, app *messengertest
 }
 
 func (p *pages) soon() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	p.t.Cleanup(cancel)
 	return ctx
 }
@@ -81,7 +82,10 @@ func TestOneWebhookForAllPagesOfAnApp(t *testing.T) {
 	a := p.raw("GET", hook+"?hub.mode=subscribe&hub.challenge=1158&hub.verify_token="+verifyToken, "", nil).status(http.StatusOK)
 	require.Equal(t, "text/plain; charset=utf-8", a.Header.Get("Content-Type"))
 	require.Equal(t, "1158", string(a.Body))
-	p.raw("GET", hook+"?hub.mode=subscribe&hub.challenge=1158&hub.verify_token=wrong", "", nil).problem(http.StatusUnauthorized)
+	p.raw("GET", hook+"?hub.mode=subscribe&hub.challenge=1158&hub.verify_token=wrong", "", nil).problem(http.StatusForbidden)
+	p.raw("GET", hook+"?hub.mode=unsubscribe&hub.challenge=1158&hub.verify_token="+verifyToken, "", nil).problem(http.StatusForbidden)
+	p.raw("GET", "/hooks/messenger/"+uuid.NewString()+"?hub.mode=subscribe&hub.challenge=1158&hub.verify_token="+verifyToken, "", nil).problem(http.StatusNotFound)
+	p.raw("POST", hook, "", "{}").problem(http.StatusUnauthorized)
 
 	p.app.DuplicateNext(1)
 	p.write(shop, cafe, nobodys, foreign, other)

@@ -16,7 +16,10 @@ import (
 	"waggle/store"
 )
 
-const hookDeadline = 25 * time.Second // a messenger waits longer and then delivers again
+const (
+	hookDeadline    = 25 * time.Second // a messenger waits longer and then delivers again
+	retryDeliveries = 1                // s
+)
 
 // hooks is where messengers deliver.
 const hooks = "/hooks"
@@ -50,17 +53,22 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	if err != nil {
 		return hookProblem(err)
 	}
-	environment := all[0].row.EnvironmentID
-	if !s.deliveries.take(environment, deliveriesAtOnce) {
-		return tooManyDeliveries()
-	}
-	defer s.deliveries.give(environment)
 	if err := s.takeIn(ctx, c, all); err != nil {
-		p := fail(http.StatusServiceUnavailable, "unavailable", "The delivery could not be stored. Deliver it again.").because(err)
-		p.retryAfter = retryUnavailable
-		return p
+		return notTaken(err)
 	}
 	return answerHook(c, all[0].what)
+}
+
+// notTaken is 503 for a delivery that could not be stored: every messenger knows it and delivers again.
+func notTaken(err error) *problem {
+	if errors.Is(err, jobs.ErrIntakeShare) {
+		p := fail(http.StatusServiceUnavailable, "too-many-deliveries", "Too many deliveries of this environment are waiting to be stored. Deliver it again.")
+		p.retryAfter = retryDeliveries
+		return p
+	}
+	p := fail(http.StatusServiceUnavailable, "unavailable", "The delivery could not be stored. Deliver it again.").because(err)
+	p.retryAfter = retryUnavailable
+	return p
 }
 
 // takeIn stores what a request brought. The first error ends it: the messenger delivers all of it again, and what was stored
@@ -105,6 +113,9 @@ func (s *Server) readHook(ctx context.Context, c *fiber.Ctx, a channels.Adapter,
 	if group, is := a.(channels.Group); is && r.Method == http.MethodPost {
 		return s.readGroup(ctx, a, group, kind, id, r)
 	}
+	if r.Method == http.MethodGet {
+		s.hooks.forget(id) // a challenge may come while the channel's credentials are being changed: the new ones answer it
+	}
 	h, d, err := readAs(ctx, s, kind, id, func(ch channels.Channel) (channels.Delivery, error) { return a.Webhook(ctx, ch, r) })
 	return []hookDelivery{{h.row, d}}, err
 }
@@ -132,6 +143,8 @@ func readAs[T any](ctx context.Context, s *Server, kind string, id uuid.UUID, re
 
 func hookProblem(err error) error {
 	switch {
+	case errors.Is(err, channels.ErrChallenge):
+		return fail(http.StatusForbidden, "not-our-challenge", "The verify token is not the one entered for this channel.").because(err)
 	case errors.Is(err, channels.ErrUnauthorized):
 		return unauthorized("not-the-messenger", "The request does not prove that it comes from the messenger.").because(err)
 	case errors.Is(err, channels.ErrMalformed):

@@ -3,14 +3,13 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
 	"waggle/api/gen"
-	"waggle/channels"
 	"waggle/chat"
 	"waggle/store"
 )
@@ -21,7 +20,8 @@ func (s *Server) ListMessages(ctx context.Context, r gen.ListMessagesRequestObje
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v); err != nil {
+	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
+	if err != nil {
 		return nil, storeProblem(err, "chat")
 	}
 	var after int64
@@ -43,7 +43,8 @@ func (s *Server) ListMessages(ctx context.Context, r gen.ListMessagesRequestObje
 	}
 	items := make([]gen.Message, len(rows))
 	for i := range rows {
-		items[i] = messageAnswer(&rows[i])
+		items[i] = s.messageAnswer(&rows[i])
+		waits(&row, &items[i])
 	}
 	return gen.ListMessages200JSONResponse{Items: items, NextCursor: next}, nil
 }
@@ -54,19 +55,23 @@ func (s *Server) SendMessage(ctx context.Context, r gen.SendMessageRequestObject
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v); err != nil {
+	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
+	if err != nil {
 		return nil, storeProblem(err, "chat")
 	}
-	if strings.TrimSpace(r.Body.Text) == "" {
-		return nil, invalid(field("text", "must not be blank"))
+	if strings.TrimSpace(r.Body.Text) == "" && len(r.Body.Files) == 0 {
+		return nil, invalid(field("text", "must not be blank, unless there are files"))
 	}
 	guard, err := idem(ctx, "sendMessage", r.Params.IdempotencyKey, r.ID, r.Body)
 	if err != nil {
 		return nil, err
 	}
 	id, changed, replayed, err := s.Store.SendReply(ctx, c.Environment, store.Reply{
-		ChatID: r.ID, Agent: c.AgentID, Take: !v.All, Text: r.Body.Text, ReplyTo: idOf(r.Body.ReplyTo),
+		ChatID: r.ID, Agent: c.AgentID, Take: !v.All, Text: r.Body.Text, Files: r.Body.Files, ReplyTo: idOf(r.Body.ReplyTo), Window: s.window(&row),
 	}, guard)
+	if errors.Is(err, store.ErrFiles) {
+		return nil, invalid(field("files", "names a file that was not uploaded to this chat, or that has been sent")).because(err)
+	}
 	if errors.Is(err, store.ErrReplyTo) {
 		return nil, invalid(field("reply_to", "is not a message of this chat")).because(err)
 	}
@@ -86,10 +91,11 @@ func (s *Server) ResendMessage(ctx context.Context, r gen.ResendMessageRequestOb
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v); err != nil {
+	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
+	if err != nil {
 		return nil, storeProblem(err, "chat")
 	}
-	changed, err := s.Store.Resend(ctx, c.Environment, r.ID, r.MessageID, c.AgentID)
+	changed, err := s.Store.Resend(ctx, c.Environment, r.ID, r.MessageID, c.AgentID, s.window(&row))
 	if err != nil {
 		return nil, storeProblem(err, "message")
 	}
@@ -103,26 +109,51 @@ func (s *Server) showMessage(ctx context.Context, c caller, chatID, id uuid.UUID
 	if err != nil {
 		return gen.Message{}, storeProblem(err, "message")
 	}
-	return messageAnswer(&m), nil
+	return s.messageAnswer(&m), nil
 }
 
 // messageAnswer is a message as answers show it: its present text, and what it said before.
-func messageAnswer(m *store.Message) gen.Message {
+func (s *Server) messageAnswer(m *store.Message) gen.Message {
+	now := m.Now()
 	a := gen.Message{
 		ID: m.ID, ChatID: m.ChatID, Seq: m.Seq, Direction: gen.Direction(m.Direction), Author: gen.Author(m.Author), AgentID: idOrNull(m.AgentID),
-		Text: m.Now(), ReplyTo: idOrNull(m.ReplyTo), Edits: []gen.MessageEdit{}, DeletedAt: m.Deleted.Ptr(),
-		Attachments: attachmentAnswers(m.ID, m.Attachments), State: gen.MessageState(m.State), Error: orNull(m.Error),
+		Text: now.Text, ReplyTo: idOrNull(m.ReplyTo), Edits: []gen.MessageEdit{}, DeletedAt: m.Deleted.Ptr(),
+		Attachments: s.attachmentAnswers(now.Files), State: gen.MessageState(m.State), Error: orNull(m.Error),
 		Parts: []gen.MessagePart{}, CreatedAt: m.At.Time, ProviderAt: m.ProviderAt.Ptr(),
 	}
-	before := m.Text
-	for _, e := range m.Edits {
-		a.Edits = append(a.Edits, gen.MessageEdit{Text: before, EditedAt: e.At.Time})
-		before = e.Text
+	a.WaitingReason, a.ExpectedAt = s.waiting(m)
+	for i, v := range m.Versions {
+		if v.Edited {
+			before := m.Versions[i-1]
+			a.Edits = append(a.Edits, gen.MessageEdit{Text: before.Text, Attachments: s.attachmentAnswers(before.Files), EditedAt: v.At.Time})
+		}
 	}
 	for _, p := range m.Parts {
 		a.Parts = append(a.Parts, gen.MessagePart{Index: p.N, State: partState(p.State), ExternalID: orNull(p.ExternalID), Error: orNull(p.Error)})
 	}
 	return a
+}
+
+// waiting says why a message is not sent yet, and when it should be.
+func (s *Server) waiting(m *store.Message) (why *string, at *time.Time) {
+	if m.Wait == nil {
+		return nil, nil
+	}
+	reason := "The messenger is taking no messages of this channel at the moment; it is sent as soon as it does."
+	for _, p := range m.Parts {
+		if p.State == chat.PartPlanned && p.Error != "" {
+			reason = p.Error
+		}
+	}
+	if m.Wait.Inactive {
+		reason = "The channel is Disconnected; it is sent when an administrator connects it again."
+		return &reason, nil
+	}
+	if !m.Wait.Next.IsZero() {
+		expected := s.describe(m.Wait.Kind).Capabilities.Budget.ExpectedAt(m.Wait.Next.Time, m.Wait.Ahead)
+		at = &expected
+	}
+	return &reason, at
 }
 
 // partState is a part's state in the words of messages: a planned one is accepted.
@@ -131,15 +162,4 @@ func partState(s chat.PartState) gen.MessageState {
 		return gen.MessageState(chat.MessageAccepted)
 	}
 	return gen.MessageState(s)
-}
-
-func attachmentAnswers(message uuid.UUID, files []channels.Attachment) []gen.Attachment {
-	answers := make([]gen.Attachment, len(files))
-	for i, f := range files {
-		answers[i] = gen.Attachment{Name: orNull(f.Name), Mime: orNull(f.MIME), URL: fmt.Sprintf("%s/media/%s/%d", base, message, i)}
-		if f.Size > 0 {
-			answers[i].Size = &f.Size
-		}
-	}
-	return answers
 }

@@ -110,7 +110,7 @@ func (s *Server) logRequest(c *fiber.Ctx, began time.Time, err error) {
 		slog.String("path", plainPath(c.Path())),
 		slog.Int("status", status),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
-		slog.Int("bytes_in", len(c.Request().Body())),
+		slog.Int("bytes_in", bytesIn(c)),
 		slog.String("source", c.IP()),
 	}
 	if who, err := callerOf(c.UserContext()); err == nil {
@@ -156,4 +156,12 @@ func (s *Server) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return s.Log
+}
+
+// bytesIn is the size of a request's body; of a file, which may not have been read, what was said of it.
+func bytesIn(c *fiber.Ctx) int {
+	if isUpload(c) {
+		return max(c.Request().Header.ContentLength(), 0)
+	}
+	return len(c.Request().Body())
 }

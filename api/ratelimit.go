@@ -17,6 +17,9 @@ const (
 	// Token requests need no key and each makes an environment.
 	tokenRequestBurst = 50
 	tokenRequestEvery = 10 * time.Second
+	// Browsers from one source that come from no login window of ours. A state cannot be guessed; asking for it costs a write.
+	wrongStateBurst = 50
+	wrongStateEvery = 10 * time.Second
 	// Unknown keys from one source. Ours cannot be guessed; an API key a CRM chose might be.
 	wrongKeyBurst = 1000
 	wrongKeyEvery = time.Second
@@ -57,6 +60,7 @@ func newLimits[K comparable](burst int, every time.Duration, now func() time.Tim
 func (s *Server) limits() {
 	s.calls = newRate[uuid.UUID](s.Options.CallsPerSecond)
 	s.wrongKeys = newLimits[netip.Prefix](wrongKeyBurst, wrongKeyEvery, time.Now)
+	s.wrongStates = newLimits[netip.Prefix](wrongStateBurst, wrongStateEvery, time.Now)
 	s.wrongProofs = newLimits[door](wrongProofBurst, wrongProofEvery, time.Now)
 }
 
@@ -153,20 +157,21 @@ func (l *limits[K]) forgetRested(now time.Time) {
 // source is where a request comes from. All that comes through a proxy that is not known as ours is one source: the operator is
 // told once, as a few wrong keys would then keep everybody out.
 func (s *Server) source(c *fiber.Ctx) netip.Prefix {
-	if c.Get(fiber.HeaderXForwardedFor) != "" && !c.IsProxyTrusted() {
+	if c.Get(fiber.HeaderXForwardedFor) == "" {
+		a, _ := netip.AddrFromSlice(c.Context().RemoteIP())
+		return sourceOf(a)
+	}
+	if !c.IsProxyTrusted() {
 		s.strangeProxy.Do(func() {
 			s.log().Warn("X-Forwarded-For comes from an address that is not in TRUSTED_PROXIES; limits count all its requests together", "address", c.Context().RemoteIP().String())
 		})
 	}
-	return sourceOf(c.IP())
+	a, _ := netip.ParseAddr(c.IP())
+	return sourceOf(a)
 }
 
 // sourceOf groups an address: IPv6 hosts have whole /64 networks to themselves. What is no address is one source.
-func sourceOf(ip string) netip.Prefix {
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		return netip.Prefix{}
-	}
+func sourceOf(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := 32
 	if a.Is6() {

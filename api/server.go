@@ -12,6 +12,7 @@ import (
 	"waggle/api/gen"
 	"waggle/channels"
 	"waggle/crm"
+	"waggle/guard"
 	"waggle/jobs"
 	"waggle/store"
 )
@@ -34,8 +35,9 @@ type Server struct {
 	calls       *limits[uuid.UUID] // of an environment; nil: any number
 	wrongKeys   *limits[netip.Prefix]
 	wrongProofs *limits[door]
-	deliveries  shares // on their way into the store
-	streams     shares // of events
+	wrongStates *limits[netip.Prefix] // of login windows
+	streams     shares                // of events
+	uploads     shares                // of files
 
 	strangeProxy sync.Once
 }
@@ -44,13 +46,20 @@ var _ gen.StrictServerInterface = (*Server)(nil)
 
 // Options are the façade's settings.
 type Options struct {
-	PublicURL     string // our own public address, without a trailing slash; empty: webhooks cannot be offered
-	AllowHTTP     bool   // CRM and public addresses may be plain http:// (demo, tests)
-	VendorContact string // whom to write to for a renewal or a development token (S0.10, S0.36)
-	MovableClock  bool   // POST /demo/clock exists
+	PublicURL     string   // our own public address, without a trailing slash; empty: webhooks cannot be offered
+	AllowHosts    []string // private hosts that may be called; with any, CRM and public addresses may be plain http://
+	VendorContact string   // whom to write to for a renewal or a development token (S0.10, S0.36)
+	MovableClock  bool     // POST /demo/clock exists
 	Version       string
 
 	CallsPerSecond int // most API calls of one environment a second, twice as many at once; 0: any number
 
 	TrustedProxies []string // addresses and CIDRs whose X-Forwarded-For names the caller's address
+}
+
+func (o Options) allowHTTP() bool { return len(o.AllowHosts) > 0 }
+
+// checkURL refuses what is no address somebody could be sent to; the error is a sentence.
+func (o Options) checkURL(raw string) error {
+	return guard.Policy{AllowHosts: o.AllowHosts}.CheckURL(raw)
 }

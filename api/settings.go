@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"strings"
 
 	"github.com/oapi-codegen/nullable"
 
 	"waggle/api/gen"
+	"waggle/channels"
 	"waggle/chat"
 	"waggle/jobs"
 	"waggle/store"
@@ -21,7 +23,8 @@ func (s *Server) GetSettings(ctx context.Context, _ gen.GetSettingsRequestObject
 	if err != nil {
 		return nil, storeProblem(err, "environment")
 	}
-	return gen.GetSettings200JSONResponse(settingsOut(e)), nil
+	out, err := s.settingsOut(e)
+	return gen.GetSettings200JSONResponse(out), err
 }
 
 // PatchSettings saves the chat settings; they take effect at once.
@@ -44,8 +47,14 @@ func (s *Server) PatchSettings(ctx context.Context, r gen.PatchSettingsRequestOb
 		}
 		setNullable(&e.SimultaneousChats, in.SimultaneousChats)
 		setNullable(&e.AcceptTimeoutMinutes, in.OperatorAcceptChatTimeout)
+		setNullable(&e.BotTimeoutMinutes, in.BotTimeoutMinutes)
 		if in.SiteURL.IsSpecified() {
 			e.SiteURL = siteURL
+		}
+		e.LoginURL = strings.TrimSpace(valueOr(in.IdentityServerURL, e.LoginURL))
+		e.LoginClientID = strings.TrimSpace(valueOr(in.IdentityServerClientID, e.LoginClientID))
+		if secret := in.IdentityServerClientSecret; secret != nil && *secret != maskedField {
+			return s.Store.SetLoginSecret(e, strings.TrimSpace(*secret))
 		}
 		return nil
 	})
@@ -56,7 +65,8 @@ func (s *Server) PatchSettings(ctx context.Context, r gen.PatchSettingsRequestOb
 		s.Jobs.Hints.Look(jobs.Look{At: at, Environment: c.Environment})
 	}
 	s.Jobs.Hints.Publish(jobs.Event{Type: "configuration", Environment: c.Environment})
-	return gen.PatchSettings200JSONResponse(settingsOut(e)), nil
+	out, err := s.settingsOut(e)
+	return gen.PatchSettings200JSONResponse(out), err
 }
 
 // readSettings checks what the contract's schema does not; siteURL is the normalised one, empty for null.
@@ -70,8 +80,16 @@ func (s *Server) readSettings(in gen.SettingsPatch) (siteURL string, wrong []gen
 	if n, set := given(in.OperatorAcceptChatTimeout); set && n < 1 {
 		wrong = append(wrong, field("operator_accept_chat_timeout", "must be at least 1 minute"))
 	}
+	if address := strings.TrimSpace(valueOr(in.IdentityServerURL, "")); address != "" {
+		if err := s.Options.checkURL(address); err != nil {
+			wrong = append(wrong, field("identity_server_url", err.Error()))
+		}
+	}
+	if n, set := given(in.BotTimeoutMinutes); set && n < 0 {
+		wrong = append(wrong, field("bot_timeout_minutes", "must be 0 (never) or more"))
+	}
 	if address, set := given(in.SiteURL); set {
-		root, prefix, err := chat.CRMAddress(address, s.Options.AllowHTTP)
+		root, prefix, err := chat.CRMAddress(address, s.Options.allowHTTP())
 		if err != nil {
 			wrong = append(wrong, field("site_url", err.Error()))
 		}
@@ -80,14 +98,32 @@ func (s *Server) readSettings(in gen.SettingsPatch) (siteURL string, wrong []gen
 	return siteURL, wrong
 }
 
-func settingsOut(e store.Environment) gen.Settings {
+func (s *Server) settingsOut(e store.Environment) (gen.Settings, error) {
+	secrets, err := s.Store.Secrets(e)
+	if err != nil {
+		return gen.Settings{}, err
+	}
+	secret := gen.LoginSetting{Code: channels.CodeLoginClientSecret}
+	if secrets.LoginClientSecret != "" {
+		secret.Value = orNull(maskedField)
+	}
 	fromCRM := e.FromCRM()
 	return gen.Settings{
+		IdentityServerURL:          gen.LoginSetting{Code: channels.CodeLoginURL, Value: orNull(e.LoginURL)},
+		IdentityServerClientID:     gen.LoginSetting{Code: channels.CodeLoginClientID, Value: orNull(e.LoginClientID)},
+		IdentityServerClientSecret: secret,
+
 		ChatsEnabled: e.ChatsEnabled, Display: gen.Display(e.Display),
 		SimultaneousChats:         integerOut(chat.SimultaneousChats(e.SimultaneousChats, fromCRM)),
 		OperatorAcceptChatTimeout: integerOut(chat.AcceptTimeout(e.AcceptTimeoutMinutes, fromCRM)),
+		BotTimeoutMinutes:         e.BotTimeout(),
 		SiteURL:                   siteURLOut(e, fromCRM[chat.CodeSiteURL]),
-	}
+	}, nil
+}
+
+// loginSettingNames are the names of the settings that a login needs, by their codes.
+var loginSettingNames = map[string]string{
+	channels.CodeLoginURL: "identity_server_url", channels.CodeLoginClientID: "identity_server_client_id", channels.CodeLoginClientSecret: "identity_server_client_secret",
 }
 
 func integerOut(s chat.Setting) gen.IntegerSetting {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/http"
 	"sync"
 	"time"
 
@@ -10,15 +9,14 @@ import (
 
 // What one environment may hold of a process at once.
 const (
-	// Two full transactions of the intake. What is beyond is asked to come again, so that a flood of one environment neither
-	// fills the backlog nor keeps the others' deliveries waiting behind it.
-	deliveriesAtOnce = 512
-	deliveriesRetry  = 1 // s
-
-	// A stream keeps its connection.
+	// A stream keeps its connection, and the server counts it no more among its own.
 	streamsAtOnce = maxConnections / 4
+	streamsInAll  = maxConnections
 	streamsRetry  = time.Minute
 )
+
+// everybody is whose share all environments' are.
+var everybody = uuid.Nil
 
 // shares counts what each environment holds. The zero value is ready.
 type shares struct {
@@ -46,11 +44,4 @@ func (s *shares) give(environment uuid.UUID) {
 	if s.held[environment]--; s.held[environment] <= 0 {
 		delete(s.held, environment)
 	}
-}
-
-// tooManyDeliveries is 503 as for any delivery that could not be stored: every messenger knows it and delivers again.
-func tooManyDeliveries() *problem {
-	p := fail(http.StatusServiceUnavailable, "too-many-deliveries", "Too many deliveries of this environment are waiting to be stored. Deliver it again.")
-	p.retryAfter = deliveriesRetry
-	return p
 }

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"net/url"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/chat"
+	"waggle/jobs"
 )
 
 func TestSharesAreKeptByEnvironment(t *testing.T) {
@@ -43,29 +44,12 @@ func TestSharesAreKeptByEnvironment(t *testing.T) {
 	require.True(t, s.take(two, 10), "another environment has its own")
 }
 
-// An environment whose deliveries fill its share is asked to come again; the others' are stored.
-func TestAFloodOfOneEnvironmentLeavesTheOthersTheirIntake_M_4(t *testing.T) {
-	m := newMessengers(t)
-	flooded := m.add(m.customChannel())
-	env := m.environment(m.key)
-	delivery := func(id string) *answer {
-		return m.raw("POST", "/hooks/custom/"+flooded.ID.String(), "", `{"type":"message","id":"`+id+`","user":{"id":"ann"},"text":"hello"}`,
-			"X-Confirmation-Code", url.PathEscape(confirmationCode))
-	}
-	for range deliveriesAtOnce - 1 {
-		require.True(t, m.Server.deliveries.take(env, deliveriesAtOnce))
-	}
-	delivery("1").status(200)
-	require.True(t, m.Server.deliveries.take(env, deliveriesAtOnce), "it was given back")
-	a := delivery("2")
-	require.Equal(t, "urn:waggle:problem:too-many-deliveries", a.problem(503).Type)
-	require.Equal(t, "1", a.Header.Get("Retry-After"))
-	m.raw("POST", "/hooks/custom/"+flooded.ID.String(), "", `{}`, "X-Confirmation-Code", "wrong").problem(401)
-	require.True(t, m.Server.deliveries.take(uuid.New(), deliveriesAtOnce), "others have theirs")
-	m.Server.deliveries.give(env)
-	delivery("2").status(200)
-	delivery("").problem(400)
-	require.Equal(t, deliveriesAtOnce-1, m.Server.deliveries.held[env], "a refused one takes nothing")
+// An environment of which too much waits to be stored is asked to come again at once, by what every messenger understands.
+func TestAFloodOfOneEnvironmentIsAskedToComeAgain_M_4(t *testing.T) {
+	p := notTaken(fmt.Errorf("store a delivery: %w", jobs.ErrIntakeShare))
+	require.Equal(t, []any{503, "urn:waggle:problem:too-many-deliveries", 1}, []any{p.Status, p.Type, p.retryAfter})
+	p = notTaken(jobs.ErrIntakeBusy)
+	require.Equal(t, []any{503, "urn:waggle:problem:unavailable", retryUnavailable}, []any{p.Status, p.Type, p.retryAfter})
 }
 
 func TestEventStreamsAreBoundedPerEnvironment(t *testing.T) {
@@ -79,11 +63,16 @@ func TestEventStreamsAreBoundedPerEnvironment(t *testing.T) {
 	a.problem(429)
 	require.Equal(t, "60", a.Header.Get("Retry-After"))
 	h.Server.streams.give(env)
+	h.Server.streams.held[everybody] = streamsInAll
+	h.call("GET", "/events?token="+token, "", nil).problem(429)
+	require.Equal(t, streamsAtOnce-1, h.Server.streams.held[env], "a refused one takes nothing")
+	h.Server.streams.held[everybody]--
 	lines := h.listen("?token=" + token)
 	require.Equal(t, "retry: 3000", next(t, lines))
 	require.Equal(t, streamsAtOnce, h.Server.streams.held[env])
 	h.call("DELETE", "/sessions/current", token, nil).status(204)
 	for range lines { // until it has ended
 	}
-	require.Eventually(t, func() bool { return h.Server.streams.take(env, streamsAtOnce) }, 10*time.Second, 5*time.Millisecond, "an ended stream gives its place back")
+	require.Eventually(t, func() bool { return h.Server.streams.take(env, streamsAtOnce) }, time.Minute, 5*time.Millisecond, "an ended stream gives its place back")
+	require.Equal(t, streamsInAll-1, h.Server.streams.held[everybody])
 }

@@ -30,7 +30,7 @@ func TestTelegramChannel(t *testing.T) {
 	require.Len(t, bot.Webhook().Secret, 43)
 	require.Regexp(t, `^[A-Za-z0-9_-]{43}$`, bot.Webhook().Secret)
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	bot.Customer(7, "Ann").Write("hello")
 	require.NoError(t, bot.WaitDelivered(ctx))
@@ -80,7 +80,7 @@ func TestReplaceToken_S3_48(t *testing.T) {
 	bot := m.telegram.AddBot("222:second", "shop_bot")
 	m.telegram.AddBot("333:third", "other_bot")
 	ch := m.add(telegramChannel("222:second"))
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	bot.Customer(7, "Ann").Write("before")
 	require.NoError(t, bot.WaitDelivered(ctx))

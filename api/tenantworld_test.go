@@ -42,6 +42,7 @@ func newTenants(t *testing.T, with ...func(*Server)) *tenants {
 	t.Helper()
 	w := &tenants{}
 	w.messengers = newMessengers(t, append(with, withCRM(&fakeCRM{}), func(s *Server) {
+		s.Channels["toy"] = &toyWithLogin{}
 		s.Store = storetest.Watched(t, w.see)
 		s.Jobs.Store = s.Store
 	})...)
@@ -113,13 +114,17 @@ func (w *tenants) tenant(mark string) *tenant {
 	job, _, err := sc.StartJob(ctx, sc.Env, "synchronize")
 	require.NoError(w.t, err)
 
+	file := &store.StoredFile{EnvironmentID: sc.Env, ChatID: open, ChannelID: channel, Name: "bill.pdf"}
+	require.NoError(w.t, w.Server.Jobs.Upload(ctx, file, strings.NewReader("%PDF-1.7"), -1, 100))
+
 	n.ids = map[string]uuid.UUID{
-		"agents": agent, "queues": queue, "agent-groups": group.ID, "channels": channel, "chats": open, "contacts": view.ContactID,
+		"files": file.ID, "agents": agent, "queues": queue, "agent-groups": group.ID, "channels": channel, "chats": open, "contacts": view.ContactID,
 		"processes": processes[0].ID, "jobs": job.ID, "failures": failures[0].ID, "media": message,
 	}
+	n.ids["login_id"] = w.logIn(n)
 	for other, same := range map[string]string{
 		"agent_id": "agents", "agent_ids": "agents", "queue_id": "queues", "group_id": "agent-groups", "channel_id": "channels",
-		"channel_ids": "channels", "contact_id": "contacts", "message_id": "media", "reply_to": "media",
+		"channel_ids": "channels", "contact_id": "contacts", "message_id": "media", "entry_id": "media", "reply_to": "media",
 	} {
 		n.ids[other] = n.ids[same]
 	}
@@ -129,6 +134,18 @@ func (w *tenants) tenant(mark string) *tenant {
 	w.call("POST", n.pathOf("/chats/{id}/accept"), n.callers["agent"], nil).status(200)
 	n.callers["administrator"] = w.session(sc.Key, chat.Administrator, agent)
 	return n
+}
+
+// logIn goes through the toy's login window and is the id of the login.
+func (w *tenants) logIn(n *tenant) uuid.UUID {
+	w.t.Helper()
+	w.call("PATCH", "/settings", n.Key, map[string]any{
+		"identity_server_url": "https://toy.example", "identity_server_client_id": n.mark + " cup", "identity_server_client_secret": plantedSecret,
+	}).status(200)
+	var window gen.LoginWindow
+	w.call("POST", "/channels/toy/login", n.Key, nil).status(201).into(&window)
+	w.raw("GET", strings.TrimPrefix(window.URL, w.URL), "", nil).status(200)
+	return window.ID
 }
 
 // id is the tenant's id for a parameter or property; every one of the contract must be known here.
@@ -144,7 +161,10 @@ func (n *tenant) pathOf(path string) string {
 	if before, after, found := strings.Cut(path, "{id}"); found {
 		path = before + n.id(strings.Trim(before, "/")).String() + after
 	}
-	return strings.NewReplacer("{message_id}", n.ids["media"].String(), "{index}", "0", "{kind}", "custom", "{channel_id}", n.ids["channels"].String()).Replace(path)
+	if before, after, found := strings.Cut(path, "{kind}/login"); found {
+		path = before + "toy/login" + after
+	}
+	return strings.NewReplacer("{login_id}", n.ids["login_id"].String(), "{message_id}", n.ids["media"].String(), "{entry_id}", n.ids["media"].String(), "{index}", "0", "{kind}", "custom", "{channel_id}", n.ids["channels"].String()).Replace(path)
 }
 
 // bodyOf is a small body the contract takes, with the tenant's own ids in it.
@@ -165,8 +185,12 @@ func (w *tenants) bodyOf(n *tenant, op *openapi3.Operation) map[string]any {
 		body["fields"] = map[string]any{
 			custom.FieldWebhook: w.custom.WebhookURL(), custom.FieldCode: confirmationCode, custom.FieldPublicURL: "https://crm.example.com",
 		}
+	case "createLoginChannels":
+		body["accounts"] = []any{n.mark + " cup"}
 	case "createSession":
 		body["role"] = "agent"
+	case "sendMessage":
+		body["text"] = "hello"
 	}
 	return body
 }

@@ -28,18 +28,25 @@ func (s *Server) GetTimeline(ctx context.Context, r gen.GetTimelineRequestObject
 	if err != nil {
 		return nil, storeProblem(err, "timeline")
 	}
+	files, err := s.Store.FilesOf(ctx, c.Environment, entries)
+	if err != nil {
+		return nil, storeProblem(err, "timeline")
+	}
 	byID := make(map[uuid.UUID]*store.Message, len(messages))
 	for i := range messages {
 		byID[messages[i].ID] = &messages[i]
 	}
 	items := make([]gen.TimelineEntry, len(entries))
 	for i := range entries {
-		items[i] = entryAnswer(&entries[i], byID[entries[i].ID])
+		items[i] = s.entryAnswer(&entries[i], byID[entries[i].ID], files[entries[i].ID])
+		if m := items[i].Message; m != nil {
+			waits(&row, m)
+		}
 	}
 	return gen.GetTimeline200JSONResponse{Items: items, LastSeq: row.LastSeq}, nil
 }
 
-func entryAnswer(e *store.Entry, m *store.Message) gen.TimelineEntry {
+func (s *Server) entryAnswer(e *store.Entry, m *store.Message, files []store.File) gen.TimelineEntry {
 	d := e.DataOf()
 	a := gen.TimelineEntry{
 		Seq: e.Seq, Kind: timelineKind(e.Kind, d), At: e.At.Time, Author: gen.Author(e.Author), AgentID: idOrNull(e.AgentID),
@@ -47,10 +54,10 @@ func entryAnswer(e *store.Entry, m *store.Message) gen.TimelineEntry {
 	}
 	switch e.Kind {
 	case chat.EntryMessage:
-		answer := messageAnswer(m)
+		answer := s.messageAnswer(m)
 		a.Message, a.MessageID = &answer, &e.ID
-	case chat.EntryEdit:
-		a.Text = &e.Text
+	case chat.EntryAddition, chat.EntryEdit:
+		a.Text, a.Attachments = &e.Text, s.attachmentAnswers(files)
 	case chat.EntryStatus:
 		a.State = orNull(string(e.State))
 	case chat.EntryClosed:

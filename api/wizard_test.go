@@ -142,7 +142,7 @@ func TestStep1Refusals(t *testing.T) {
 			[]string{"oauth.client_id", "oauth.client_secret"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newAPI(t, withCRM(&fakeCRM{}), func(s *Server) { s.Options.AllowHTTP = false })
+			h := newAPI(t, withCRM(&fakeCRM{}), func(s *Server) { s.Options.AllowHosts = nil })
 			key := h.secretKey()
 			in := body{"crm_url": testCRM}
 			for k, v := range tc.in {

@@ -52,7 +52,7 @@ func (p *place) team(name string, rule gen.RoutingRule, agents ...string) (q gen
 
 // soon ends what waits for a double before the whole test run ends it.
 func (p *place) soon() context.Context {
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	p.t.Cleanup(cancel)
 	return ctx
 }
@@ -109,7 +109,7 @@ func (p *place) lastChannel(name string) (found gen.Channel) {
 // upTo returns what came before an event of this type about this thing.
 func (e *events) upTo(kind string, id uuid.UUID) (before []jobs.Event) {
 	e.t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		select {
 		case event, open := <-e.news:

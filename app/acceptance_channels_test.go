@@ -312,7 +312,8 @@ func TestS2_26_AnInterruptedConnection(t *testing.T) {
 		events, before := p.listen(p.api), time.Now().Add(-time.Minute)
 		chat := p.given(p.writes("Ann", "hello").ID, "Anna")
 		p.messenger.SetCode("changed at the messenger")
-		p.does(p.as("Anna"), http.MethodPost, "/chats/"+chat.ID.String()+"/messages", body{"text": "waits"}, nil)
+		failed := p.fails(chat.ID, "not sent")
+		require.Contains(t, *failed.Error, "confirmation code", "the agent reads why")
 		events.has("alert", p.channel)
 		health := p.channelNow(p.channel).Health
 		require.False(t, health.Sending.Ok)
@@ -323,9 +324,10 @@ func TestS2_26_AnInterruptedConnection(t *testing.T) {
 		var ch gen.Channel
 		p.post("/channels/"+p.channel.String()+"/connect", nil, &ch)
 		require.True(t, ch.Health.Sending.Ok && ch.Health.Receiving.Ok, "S2.26 healed")
+		p.post("/failures/redrive", body{"kind": "unsent", "channel_id": p.channel}, nil)
 		inbox, err := p.messenger.Customer(customtest.Profile{ID: "Ann"}).WaitFor(p.soon(), 1)
 		require.NoError(t, err)
-		require.Equal(t, "waits", inbox[0].Text, "b40 what was accepted before is sent")
+		require.Equal(t, "not sent", inbox[0].Text, "what failed is sent once it is redriven")
 	})
 }
 

@@ -48,7 +48,7 @@ func (p *place) listen(as client.Client) *events {
 // has waits for an event of this type about this thing.
 func (e *events) has(kind string, id uuid.UUID) {
 	e.t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		select {
 		case event, open := <-e.news:

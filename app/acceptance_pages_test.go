@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -154,6 +155,48 @@ func TestS4_3_S4_26_AnXChannel(t *testing.T) {
 	})
 }
 
+// The window in which a page may write is known before anybody types; after it nothing is tried.
+func TestAPageMayWriteFor24Hours(t *testing.T) {
+	onMessenger(t, func(t *testing.T, p *place, s *messengertest.Server) {
+		app, page := s.AddApp(metaApp, metaSecret), s.AddPage("1", "Corner Shop")
+		var ch gen.Channel
+		p.post("/channels", body{"kind": "messenger", "name": "Facebook", "queue_id": p.queue, "fields": body{
+			"PageId": page.ID, "PageAccessToken": page.Token(app), "AppId": metaApp, "AppSecret": metaSecret, "VerifyToken": verifyToken,
+		}}, &ch)
+		require.NoError(t, app.SetWebhook(ch.Hook.URL, verifyToken))
+		ann := page.Customer("2001", "Ann", "Lee")
+		write := func(text string) (chat gen.Chat) {
+			ann.Write(text)
+			require.NoError(t, app.WaitDelivered(p.soon()))
+			p.until("the chat is there", func() bool { return len(p.chats()) == 1 })
+			return p.given(p.chats()[0].ID, "Anna")
+		}
+		chat := write("hello")
+		wrote := *chat.LastMessageAt
+		require.WithinDuration(t, wrote.Add(24*time.Hour), *chat.WritableUntil, 0)
+		replies := func(text string) {
+			n := len(ann.Inbox()) + 1
+			p.does(p.as("Anna"), http.MethodPost, "/chats/"+chat.ID.String()+"/messages", body{"text": text}, nil)
+			p.until("it is sent", func() bool { return len(ann.Inbox()) == n })
+		}
+		replies("how can I help?")
+		require.WithinDuration(t, wrote.Add(24*time.Hour), *p.chat(chat.ID).WritableUntil, 0, "our own messages do not move it")
+
+		p.advance(24*time.Hour + time.Second)
+		calls := s.Calls("messages")
+		path := "/chats/" + chat.ID.String() + "/messages"
+		late := p.refused(p.as("Anna"), http.MethodPost, path, body{"text": "still there?"}, http.StatusConflict)
+		require.Contains(t, *late.Detail, "24 hours")
+		require.Equal(t, calls, s.Calls("messages"), "nothing is tried")
+		require.Equal(t, []string{"hello", "how can I help?"}, p.texts(chat.ID), "nothing is kept")
+
+		chat = write("I am back")
+		require.True(t, chat.WritableUntil.After(p.advance(0)))
+		replies("welcome")
+		require.Nil(t, p.writes("Carl", "in the company's own messenger").WritableUntil, "at any time")
+	})
+}
+
 // onlyOf requires a channel's feed to be this chat.
 func (p *place) onlyOf(ch gen.Channel, chat gen.Chat) {
 	p.t.Helper()
@@ -170,7 +213,7 @@ func TestS3_26_S3_38_AFacebookPage(t *testing.T) {
 		in := body{"kind": "messenger", "name": "Facebook", "queue_id": p.queue, "fields": body{
 			"PageId": page.ID, "PageAccessToken": token, "AppId": metaApp, "AppSecret": metaSecret, "VerifyToken": verifyToken,
 		}}
-		require.False(t, p.kind("messenger").Capabilities.DeliveryReceipts)
+		require.True(t, p.kind("messenger").Capabilities.DeliveryReceipts)
 		var ch gen.Channel
 		p.post("/channels", in, &ch)
 		require.Equal(t, gen.ChannelStateActive, ch.State)
@@ -190,7 +233,7 @@ func TestS3_26_S3_38_AFacebookPage(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized,
 			p.request(http.MethodPost, hook, []string{"X-Hub-Signature-256", app.Sign([]byte("another body"))["X-Hub-Signature-256"]}, forged).status)
 
-		p.replies("Anna", chat.ID, "how can I help?")
+		p.reaches("Anna", chat.ID, "how can I help?", gen.MessageStateSent)
 		inbox := ann.Inbox()
 		require.Len(t, inbox, 1)
 		require.Equal(t, "how can I help?", inbox[0].Text)

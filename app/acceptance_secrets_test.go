@@ -17,6 +17,7 @@ import (
 	"waggle/api/gen"
 	"waggle/app"
 	"waggle/channels/custom/customtest"
+	"waggle/channels/double"
 	"waggle/channels/telegram/telegramtest"
 	"waggle/crm/creatio/creatiotest"
 )
@@ -89,7 +90,7 @@ func (p *place) aPrivateDay(bot *telegramtest.Bot) {
 	bot.Customer(7, "Tom").Write("Hello from Telegram " + private)
 	tom := p.chatOf("Tom")
 
-	p.messenger.FailNext(customtest.Status(500), customtest.Page(502), customtest.Drop(), customtest.Refuse("text_refused_"+private))
+	p.messenger.FailNext(customtest.Status(500), customtest.Page(502), double.Drop(), customtest.Refuse("text_refused_"+private))
 	p.does(p.as(agent), http.MethodPost, "/chats/"+carl.ID.String()+"/messages", body{"text": "Refused " + private}, nil)
 	p.until("the messenger has refused a message", func() bool { return p.failed(gen.FailureKindUnsent) })
 

@@ -344,13 +344,25 @@ func (p *place) holder(chat uuid.UUID) string {
 // replies lets an agent answer and waits until the customer has it.
 func (p *place) replies(name string, chat uuid.UUID, text string) {
 	p.t.Helper()
-	var m gen.Message
+	p.reaches(name, chat, text, gen.MessageStateDelivered)
+}
+
+// reaches lets an agent answer and waits until that has come so far.
+func (p *place) reaches(name string, chat uuid.UUID, text string, state gen.MessageState) (m gen.Message) {
+	p.t.Helper()
 	p.does(p.as(name), http.MethodPost, "/chats/"+chat.String()+"/messages", body{"text": text}, &m)
-	p.until("the reply is delivered", func() bool {
+	p.comes(chat, m.ID, state)
+	return m
+}
+
+// comes waits until a message is in this state.
+func (p *place) comes(chat, message uuid.UUID, state gen.MessageState) {
+	p.t.Helper()
+	p.until("the message is "+string(state), func() bool {
 		var list gen.MessageList
 		p.get("/chats/"+chat.String()+"/messages?limit=100", &list)
-		i := slices.IndexFunc(list.Items, func(x gen.Message) bool { return x.ID == m.ID })
-		return i >= 0 && list.Items[i].State == gen.MessageStateDelivered
+		i := slices.IndexFunc(list.Items, func(x gen.Message) bool { return x.ID == message })
+		return i >= 0 && list.Items[i].State == state
 	})
 }
 

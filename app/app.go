@@ -30,6 +30,7 @@ import (
 	"waggle/guard"
 	"waggle/jobs"
 	"waggle/keyring"
+	"waggle/media"
 	"waggle/store"
 	"waggle/worker"
 )
@@ -59,7 +60,8 @@ type App struct {
 	metrics *prometheus.Registry
 	worker  *worker.Worker
 	web     *fiber.App
-	closers []func() // in the order they are called
+	missed  func(context.Context) error // of a process that takes deliveries: there may have been none until now
+	closers []func()                    // in the order they are called
 }
 
 // OpenStore opens the database of an installation that exists, for commands that need nothing else.
@@ -138,7 +140,7 @@ func Build(ctx context.Context, c Config, p Parts) (_ *App, err error) {
 	}
 	switch {
 	case p.API:
-		a.web = a.server(j).App()
+		a.web, a.missed = a.server(j).App(), j.Missed
 	case c.Operations != "":
 		a.web, a.config.Listen = a.server(j).Operations(), c.Operations
 	}
@@ -172,8 +174,17 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		jobs.NewLaneMetrics(a.store, a.log),
 	)
+	address, err := c.mediaURL()
+	if err != nil {
+		return nil, err
+	}
+	files, err := media.Open(address)
+	if err != nil {
+		return nil, err
+	}
 	j := &jobs.Jobs{
 		Store: a.store,
+		Media: files,
 		// One line for each kind of channel and of CRM.
 		Channels: channels.NewRegistry(
 			telegram.New(client, c.TelegramURL),
@@ -189,7 +200,7 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 		Log:       a.log,
 		PublicURL: strings.TrimRight(c.PublicURL, "/"),
 		Owner:     owner(),
-		Lease:     c.Lease,
+		Lease:     c.Lease, CheckEvery: c.Check,
 	}
 	j.Intake = jobs.NewIntake(j)
 	a.intake = j.Intake
@@ -213,7 +224,7 @@ func (a *App) server(j *jobs.Jobs) *api.Server {
 			}
 		},
 		Options: api.Options{
-			PublicURL: j.PublicURL, AllowHTTP: len(a.config.AllowHosts) > 0, VendorContact: a.config.Vendor,
+			PublicURL: j.PublicURL, AllowHosts: a.config.AllowHosts, VendorContact: a.config.Vendor,
 			MovableClock: a.config.MovableClock, Version: Version, TrustedProxies: a.config.TrustedProxies,
 			CallsPerSecond: a.config.CallsPerSecond,
 		},
@@ -248,7 +259,10 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	})
 	a.log.Info("listening", "address", a.Addr)
-	return nil
+	if a.missed == nil {
+		return nil
+	}
+	return a.missed(ctx) // from here on nothing is missed
 }
 
 // Stop stops in order: no new requests, the worker drains, what was taken in is committed, then the connections close.

@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -25,12 +27,14 @@ type Config struct {
 	KeysetFile     string        `name:"keyset-file" env:"KEYSET_FILE" help:"File of the encryption keyset. Empty: keyset.json in the data folder, made at the first start." type:"path"`
 	AllowHosts     []string      `name:"allow-hosts" env:"ALLOW_HOSTS" help:"Private hosts, addresses or CIDRs that may be called, also by plain http://."`
 	TrustedProxies []string      `name:"trusted-proxies" env:"TRUSTED_PROXIES" help:"Addresses or CIDRs of our own reverse proxies, whose X-Forwarded-For is believed."`
+	MediaURL       string        `name:"media-url" env:"MEDIA_URL" help:"Where files of messages are kept: file:///folder, or s3://bucket/prefix?endpoint=https://…&region=… with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Empty: the folder media in the data folder. All processes need the same."`
 	TelegramURL    string        `name:"telegram-api-url" env:"TELEGRAM_API_URL" default:"https://api.telegram.org" help:"Bot API server."`
 	XURL           string        `name:"x-api-url" env:"X_API_URL" default:"https://api.x.com" help:"API of X."`
 	MessengerURL   string        `name:"messenger-api-url" env:"MESSENGER_API_URL" default:"https://graph.facebook.com/v25.0" help:"Graph API of Facebook Messenger, with its version."`
 	Vendor         string        `name:"vendor-contact" env:"VENDOR_CONTACT" default:"your Waggle vendor" help:"Whom to write to for a longer or another secret key."`
 	Tick           time.Duration `name:"tick" env:"TICK" default:"5s" help:"How often SaveAfkChats, CloseOldChats and the deadlines run."`
 	Sweep          time.Duration `name:"sweep" env:"SWEEP" default:"3s" help:"How often SQL is asked for due work that no hint told of."`
+	Check          time.Duration `name:"check" env:"CHECK" default:"3m" help:"About how often a messenger is asked whether it still delivers to a channel."`
 	Lease          time.Duration `name:"lease" env:"LEASE" default:"60s" help:"How long work belongs to the process that took it; what a killed process had is taken over then. Calls to messengers and CRMs end before it."`
 	Drain          time.Duration `name:"drain" env:"DRAIN" default:"20s" help:"How long a stop waits for work that has begun."`
 	Connections    int           `name:"database-connections" env:"DATABASE_CONNECTIONS" default:"20" help:"Most connections to PostgreSQL."`
@@ -57,6 +61,14 @@ func (c Config) databaseURL() string {
 	return c.DatabaseURL
 }
 
+func (c Config) mediaURL() (string, error) {
+	if c.MediaURL != "" {
+		return c.MediaURL, nil
+	}
+	folder, err := filepath.Abs(c.DataDir + "/media")
+	return (&url.URL{Scheme: "file", Path: folder}).String(), err
+}
+
 // taskPoll is how often asynq asks an empty queue. Where Redis is in this process the worker is nudged directly, and asking
 // often would only keep an idle machine busy.
 func (c Config) taskPoll() time.Duration {
@@ -76,6 +88,9 @@ func (c Config) check(p Parts) error {
 	}
 	if c.Tick <= 0 || c.Sweep <= 0 {
 		return errors.New("tick and sweep must be longer than 0")
+	}
+	if c.Check < 0 {
+		return errors.New("check must not be negative")
 	}
 	if c.Lease < 0 || c.Lease > 0 && c.Lease < leastLease {
 		return fmt.Errorf("lease must be at least %s: calls to messengers and CRMs must end within a part of it", leastLease)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"waggle/chat"
 )
 
 // Receive says how messages of a channel reach Waggle.
@@ -25,6 +27,7 @@ type Field struct {
 	Label    string // caption of the form, spelled as the product documents print it
 	Required bool
 	Secret   bool   // stored encrypted, never shown again
+	Tell     bool   // made up by a login: told to who logged in, and to nobody else, as he enters it at the messenger
 	URL      bool   // must be an absolute http(s) URL
 	Pattern  string // optional RE2 the value must match
 	Default  string // what the form is prefilled with; "{public_url}" and "{crm_url}" stand for the installation's and the CRM's address
@@ -33,17 +36,23 @@ type Field struct {
 
 // Capabilities says what a kind can carry.
 type Capabilities struct {
-	TextLimit     int   // longest text of one send, in UTF-16 code units
-	CaptionLimit  int   // longest caption of a file, in UTF-16 code units; 0: files carry no caption
-	Attachments   bool  // agents may send files
-	Edits         bool  // the customer's edits are reported
-	Receipts      bool  // delivery is reported later; without it an accepted send counts as delivered
-	StartDialogue bool  // an agent may write first
-	Idempotent    bool  // a part that is sent again under the same Key arrives once
-	Bots          bool  // a bot of another app may hold a conversation (Threads)
-	WindowHours   int   // how long after the user's last message he may be written to; 0: always
-	FileLimit     int64 // largest file an agent may send, in bytes; 0 with Attachments: as large as Waggle takes
+	TextLimit     int         // longest text of one send, in UTF-16 code units
+	CaptionLimit  int         // longest caption of a file, in UTF-16 code units; 0: files carry no caption
+	Attachments   bool        // agents may send files
+	Edits         bool        // the customer's edits are reported
+	Receipts      bool        // delivery is reported later; without it an accepted send counts as delivered
+	Reads         bool        // reading is reported
+	Echoes        bool        // what the account sends is reported back: the proof of a send whose outcome is unknown
+	StartDialogue bool        // an agent may write first
+	Idempotent    bool        // a part that is sent again under the same Key arrives once
+	Bots          bool        // a bot of another app may hold a conversation (Threads)
+	WindowHours   int         // how long after the user's last message he may be written to; 0: always
+	Budget        chat.Budget // what the messenger is known to take of one account; zero: not known
+	FileLimit     int64       // largest file an agent may send, in bytes; 0 with Attachments: as large as Waggle takes
 }
+
+// Window is WindowHours as a duration.
+func (c Capabilities) Window() time.Duration { return time.Duration(c.WindowHours) * time.Hour }
 
 // Description is what a kind tells about itself (GET /channel-kinds).
 type Description struct {
@@ -64,8 +73,9 @@ type Channel struct {
 	AccountID  string            // the account's own id on the messenger; empty until verified
 	Fields     map[string]string // all fields, secrets in clear
 	Receive    Receive
-	HookURL    string // the full public address of this channel's webhook; empty without a public URL
-	HookSecret string // made by Waggle for this channel, [A-Za-z0-9_-]{43}
+	HookURL    string    // the full public address of this channel's webhook; empty without a public URL
+	HookSecret string    // made by Waggle for this channel, [A-Za-z0-9_-]{43}
+	Since      time.Time // when it was connected; what was written before is not wanted (b39)
 }
 
 // Account is the messenger's account behind a channel's credentials.
@@ -90,7 +100,7 @@ type Adapter interface {
 	Connect(ctx context.Context, ch Channel, o ConnectOptions) error
 	// Disconnect stops receiving on the messenger's side.
 	Disconnect(ctx context.Context, ch Channel) error
-	// Webhook authenticates and then parses one request. ErrUnauthorized and ErrMalformed are its only errors.
+	// Webhook authenticates and then parses one request. ErrUnauthorized, ErrChallenge and ErrMalformed are its only errors.
 	Webhook(ctx context.Context, ch Channel, r Request) (Delivery, error)
 	// Send sends one part once and never repeats it by itself.
 	Send(ctx context.Context, ch Channel, p Part) (Sent, error)
@@ -102,6 +112,14 @@ type Group interface {
 	// Accounts authenticates r for the app whose credentials ch carries and names, for each account in it, the request that
 	// this account's own channel should be given. ErrUnauthorized and ErrMalformed are its only errors.
 	Accounts(ctx context.Context, ch Channel, r Request) (map[string]Request, error)
+}
+
+// Mover is an adapter whose channels may go over from one app of the messenger's to another.
+type Mover interface {
+	// Leave ends what was's credentials began at the messenger and now's do not need; without an ID in now the channel is no more.
+	// shared tells that the deliveries of other accounts come by this channel's webhook, which answers for their app no longer:
+	// they are to be connected again. Errors are *Error.
+	Leave(ctx context.Context, was, now Channel) (shared bool, err error)
 }
 
 // Threads is an adapter whose messenger lets several apps share a conversation, one of them at a time being its owner.
@@ -127,10 +145,33 @@ type Poller interface {
 	Poll(ctx context.Context, ch Channel, offset string) (d Delivery, next string, err error)
 }
 
+// Rereader is a Poller whose messenger keeps what its webhook could not deliver, and lets it be fetched beside the webhook too.
+type Rereader interface {
+	Poller
+	// Reread is Poll, by the same offset, and tells when nothing is left: it is called until done.
+	Reread(ctx context.Context, ch Channel, offset string) (d Delivery, next string, done bool, err error)
+}
+
 // FileOpener is an adapter whose attachments can be fetched from the messenger.
 type FileOpener interface {
 	// OpenFile streams the file behind an attachment's Ref. The caller closes it.
 	OpenFile(ctx context.Context, ch Channel, ref string) (File, error)
+}
+
+// Checker is an adapter whose messenger tells how its deliveries to us go.
+type Checker interface {
+	// Check asks the messenger how it delivers to this channel. It changes nothing and may be repeated. Errors are *Error.
+	Check(ctx context.Context, ch Channel) (Checkup, error)
+}
+
+// Checkup is how a messenger's deliveries to a channel go, as the messenger sees it. Texts are sentences for the
+// administrator, without secrets.
+type Checkup struct {
+	Wrong       string    // why nothing can arrive until somebody acts: the webhook is gone, or leads elsewhere; empty: it leads to us
+	CannotSend  string    // why nothing can be sent until somebody acts: a permission was taken away; empty: not known of any reason
+	Pending     int       // events that wait at the messenger
+	LastError   string    // why the latest delivery that failed did; it may have gone well since
+	LastErrorAt time.Time // when that was, by the messenger's clock; zero: none has failed
 }
 
 // File is an open attachment.
@@ -177,7 +218,10 @@ type Event struct {
 	// Key makes a repeat recognisable: unique inside the channel's account, the same for each repetition of one event.
 	Key string
 	// MessageKey, of an Edit only, is the Key its message had: an edit of a message Waggle never got becomes that message.
-	MessageKey  string
+	MessageKey string
+	// Album: messages of one user with the same Album are one message in several pieces, whatever the order they come in; unique
+	// as Key is. An edit of a piece names its album too.
+	Album       string
 	User        User
 	MessageID   string // the message's id on the messenger, unique with the user inside the account; an edit names the message it changes
 	ReplyTo     string // MessageID this one answers, if any
@@ -201,8 +245,9 @@ type ReceiptNote struct {
 
 // EchoNote is a message the account sent.
 type EchoNote struct {
-	PartKey string // Part.Key, where the messenger gives it back: the part is certainly sent. Otherwise somebody else wrote it.
+	PartKey string // Part.Key, where the messenger gives it back: the part is certainly sent
 	App     string // the messenger's name of the app that wrote, if it says
+	Bot     bool   // that app writes by itself, as far as the messenger tells; otherwise it may be a person
 }
 
 // ControlNote says who may write to the user from now on.
@@ -234,13 +279,31 @@ type User struct {
 	Email string
 }
 
-// Attachment is a file a message carries. Ref is what OpenFile needs; it never leaves Waggle.
+// Attachment is what a message carries beside its text: a file, a place or a person.
 type Attachment struct {
 	Kind string `json:"kind"` // photo, document, voice, video, audio, sticker, location, contact
 	Name string `json:"name"`
 	MIME string `json:"mime,omitempty"`
 	Size int64  `json:"size,omitempty"` // bytes; 0 when unknown
-	Ref  string `json:"ref,omitempty"`
+	Ref  string `json:"ref,omitempty"`  // of a file: what OpenFile needs; it never leaves Waggle
+	ID   string `json:"id,omitempty"`   // of a file: the same each time the messenger shows it; empty: its Ref is
+
+	Place *Place `json:"place,omitempty"` // of a location
+	Phone string `json:"phone,omitempty"` // of a contact
+}
+
+// Same reports whether two attachments are one file, shown twice.
+func (a Attachment) Same(b Attachment) bool {
+	if a.ID != "" || b.ID != "" {
+		return a.ID == b.ID
+	}
+	return a.Ref != "" && a.Ref == b.Ref
+}
+
+// Place is a point on the Earth, in degrees (WGS 84).
+type Place struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
 }
 
 // Part is one send of an agent's message; a long text is several parts.
@@ -266,4 +329,7 @@ type Upload struct {
 // Sent is the messenger's word that it took a part.
 type Sent struct {
 	MessageID string
+	At        time.Time // by the messenger's clock, that of receipts; zero where the answer does not tell
+	// Rest is when the account may send again, where the messenger says that this send used its limit up; zero: at once.
+	Rest time.Time
 }

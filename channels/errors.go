@@ -6,9 +6,11 @@ import (
 	"time"
 )
 
-// The errors of Adapter.Webhook. ErrUnauthorized is answered 401 and nothing is kept; ErrMalformed is answered 400.
+// The errors of Adapter.Webhook. ErrUnauthorized is answered 401 and nothing is kept, but for ErrChallenge, which is one and is
+// answered 403; ErrMalformed is answered 400.
 var (
 	ErrUnauthorized = errors.New("the request does not prove that it comes from the messenger")
+	ErrChallenge    = fmt.Errorf("the challenge does not name this address's token: %w", ErrUnauthorized)
 	ErrMalformed    = errors.New("the request's body is not one the messenger sends")
 )
 
@@ -21,12 +23,15 @@ const (
 	RetryAt Outcome = "retry_at"
 	// Permanent: this message failed for good; others may work.
 	Permanent Outcome = "permanent"
-	// Broken: the channel cannot send until the administrator acts. It keeps receiving.
+	// Broken: the channel cannot send until the administrator acts; this message failed. It keeps receiving.
 	Broken Outcome = "broken"
 	// Unknown: it may or may not have been done. It is never silently repeated.
 	Unknown Outcome = "unknown"
 	// Refused: the messenger does not accept these credentials or settings (Verify, Connect).
 	Refused Outcome = "refused"
+	// Elsewhere: certainly not done, as another app holds the conversation (Send, where the kind has Bots). It is tried again once
+	// the conversation is ours.
+	Elsewhere Outcome = "elsewhere"
 	// Foreign: the account already reports to somebody else (Connect without TakeOver).
 	Foreign Outcome = "foreign"
 )
@@ -37,6 +42,7 @@ type Error struct {
 	At           time.Time // RetryAt only; zero means soon, as the caller thinks fit
 	WholeChannel bool      // RetryAt only: the limit holds for the whole channel, not for this chat alone
 	Field        string    // Refused only: the field at fault, if one is
+	Blocked      bool      // Permanent only: the user takes no messages of the account, as a Block tells
 	Reason       string
 	Err          error // the cause, already free of secrets; may be nil
 }

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"cmp"
 	"strings"
 	"time"
@@ -80,7 +81,7 @@ func before(a, b *RoutedAgent) int {
 		cmp.Compare(a.Position, b.Position),
 		cmp.Compare(a.Load.Chats, b.Load.Chats),
 		a.LastTakenAt.Compare(b.LastTakenAt),
-		strings.Compare(a.ID.String(), b.ID.String()),
+		bytes.Compare(a.ID[:], b.ID[:]),
 	)
 }
 

@@ -18,6 +18,7 @@ const (
 const (
 	DefaultSimultaneousChats    = 2 // S3.63
 	DefaultAcceptTimeoutMinutes = 5
+	DefaultBotTimeoutMinutes    = 5
 )
 
 // Source says where the value in force comes from.
@@ -48,6 +49,12 @@ func SimultaneousChats(here *int, fromCRM map[string]string) Setting {
 // default there too.
 func AcceptTimeout(here *int, fromCRM map[string]string) Setting {
 	return setting(CodeAcceptTimeout, here, fromCRM, 1, DefaultAcceptTimeoutMinutes)
+}
+
+// BotTimeout is after how many minutes a conversation is asked back from another app that leaves the client unanswered; 0 means
+// never. The CRM knows no such setting.
+func BotTimeout(here *int) Setting {
+	return setting("", here, nil, 0, DefaultBotTimeoutMinutes)
 }
 
 func setting(code string, here *int, fromCRM map[string]string, minimum, otherwise int) Setting {

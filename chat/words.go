@@ -77,11 +77,12 @@ const (
 // Author says who wrote a message.
 type Author string
 
-// The authors. Only messages of Client, Agent and Bot move clocks (b9).
+// The authors. Only messages of System move no clocks (b9).
 const (
 	ByClient Author = "client"
 	ByAgent  Author = "agent"
-	ByBot    Author = "bot"
+	ByBot    Author = "bot"   // of another app
+	ByOther  Author = "other" // somebody of ours who does not use Waggle: at the messenger's own inbox
 	BySystem Author = "system"
 )
 
@@ -92,11 +93,13 @@ type EntryKind string
 const (
 	EntryMessage  EntryKind = "message"
 	EntryEdit     EntryKind = "edit"
+	EntryAddition EntryKind = "addition" // a further piece of a message that comes in several (an album)
 	EntryDelete   EntryKind = "delete"
 	EntryStatus   EntryKind = "status"
 	EntryOpened   EntryKind = "opened"
 	EntryAssigned EntryKind = "assigned"
 	EntryHeld     EntryKind = "held"
+	EntryThread   EntryKind = "thread" // another app took, gave or asks for the conversation, or we did
 	EntryClosed   EntryKind = "closed"
 )
 
@@ -120,11 +123,23 @@ type PartState string
 
 // The states of a part.
 const (
-	PartPlanned PartState = "planned"
-	PartSending PartState = "sending"
-	PartSent    PartState = "sent"
-	PartFailed  PartState = "failed"
-	PartUnknown PartState = "unknown"
+	PartPlanned   PartState = "planned"
+	PartSending   PartState = "sending"
+	PartSent      PartState = "sent" // the messenger has it
+	PartDelivered PartState = "delivered"
+	PartRead      PartState = "read"
+	PartFailed    PartState = "failed"
+	PartUnknown   PartState = "unknown"
+)
+
+// FileState is how far a file of a message has come.
+type FileState string
+
+// The states of a file. A FileWaiting one is being fetched, or is tried again; a FileFailed one may be tried again by a person.
+const (
+	FileWaiting FileState = "waiting"
+	FileStored  FileState = "stored"
+	FileFailed  FileState = "failed"
 )
 
 // The ways a chat is closed (wire/beesender.md §3).

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -43,3 +44,24 @@ func WithoutURL(err error) error {
 	}
 	return err
 }
+
+// Scrubbed returns an error of net/http without the address and with its text as scrub leaves it: without secrets. Only what
+// callers ask for can be found through it: that ctx ended, and ErrBlocked.
+func Scrubbed(err error, scrub func(text string) string) error {
+	inner := WithoutURL(err)
+	s := &scrubbed{text: scrub(inner.Error())}
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, ErrBlocked} {
+		if errors.Is(inner, known) {
+			s.is = known
+		}
+	}
+	return s
+}
+
+type scrubbed struct {
+	text string
+	is   error
+}
+
+func (s *scrubbed) Error() string { return s.text }
+func (s *scrubbed) Unwrap() error { return s.is }

@@ -364,6 +364,50 @@ func TestCheckURL(t *testing.T) {
 	}
 }
 
+// Addresses that are internal by their spelling, in the forms browsers and resolvers understand.
+func TestPolicyCheckURL(t *testing.T) {
+	const inside = "internal address; the operator of this installation can permit the host or its network in ALLOW_HOSTS"
+	for raw, want := range map[string]string{
+		"https://shop.example/":            "",
+		"http://shop.example/":             "", // shown, it harms nobody; called, it is refused then
+		"https://1.shop.example/":          "",
+		"https://8.8.8.8/":                 "",
+		"https://[2606:4700::1111]/":       "",
+		"http://10.1.2.3:8080/":            "", // allowed with its network
+		"http://intranet.example/":         "", // a name tells nothing
+		"http://crm.internal/":             "", // allowed by its name
+		"javascript:alert(1)":              "begin with https",
+		"file:///etc/passwd":               "begin with https",
+		"http://127.0.0.1/":                inside,
+		"https://192.168.0.1:8443/hook":    inside,
+		"https://169.254.169.254/latest":   inside,
+		"http://[::1]/":                    inside,
+		"http://[::ffff:192.168.0.1]/":     inside,
+		"http://[64:ff9b::7f00:2]/":        inside,
+		"http://[fe80::1%25eth0]/":         inside,
+		"http://[fd00:ec2::254]/":          inside,
+		"http://localhost:80/":             inside,
+		"http://LOCALHOST./":               inside,
+		"http://a.localhost/":              inside,
+		"http://metadata.google.internal/": inside,
+		"http://2130706433/":               inside,
+		"http://0x7f000002/":               inside,
+		"http://0177.0.0.2/":               inside,
+		"http://127.1/":                    inside,
+		"http://127.0.0.2./":               inside,
+	} {
+		t.Run(raw, func(t *testing.T) {
+			err := Policy{AllowHosts: []string{"10.0.0.0/8", "crm.internal"}}.CheckURL(raw)
+			if want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, want)
+		})
+	}
+	require.ErrorContains(t, Policy{AllowHosts: []string{"*"}}.CheckURL("https://shop.example/"), "ALLOW_HOSTS")
+}
+
 func TestWhatCheckURLRefusesIsNotCalledEither(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("called") }))
 	defer srv.Close()

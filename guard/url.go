@@ -2,8 +2,11 @@ package guard
 
 import (
 	"errors"
+	"net"
 	"net/url"
+	"regexp"
 	"strconv"
+	"strings"
 )
 
 // CheckURL says whether raw can be called at all: an absolute http or https URL with a host and without a user name or
@@ -32,4 +35,41 @@ func check(u *url.URL) error {
 		}
 	}
 	return nil
+}
+
+// numeric is a host that browsers and resolvers take for an IPv4 address though it is not written as one: 2130706433, 0x7f.1.
+var numeric = regexp.MustCompile(`^(.*\.)?(0[xX][0-9a-fA-F]*|[0-9]+)\.?$`)
+
+// CheckURL is the function of this name and, beyond it, refuses an address that is internal by its spelling alone, unless
+// AllowHosts names it: what can never be called, nor opened by those who are shown it, need not be stored. Where another name
+// leads is seen at each call only.
+func (p Policy) CheckURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return CheckURL(raw)
+	}
+	if err := check(u); err != nil {
+		return err
+	}
+	allow, err := parseRules(p.AllowHosts)
+	if err != nil {
+		return err
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	host := canonical(u.Hostname())
+	if allow.name(host, port) {
+		return nil
+	}
+	ip, err := parseAddrPort(net.JoinHostPort(host, port))
+	switch {
+	case err == nil && (allow.address(ip) || public(ip.Addr())):
+		return nil
+	case err == nil, host == "localhost", strings.HasSuffix(host, ".localhost"), strings.HasSuffix(host, ".internal"), numeric.MatchString(host):
+		return &blocked{host: host, why: errInternal}
+	default:
+		return nil
+	}
 }

@@ -40,7 +40,7 @@ func channelView(ch *store.Channel, secrets store.ChannelSecrets, public string)
 	maps.Copy(fields, ch.Fields)
 	maps.Copy(fields, secrets.Fields)
 	view := channels.Channel{
-		ID: ch.ID, AccountID: ch.AccountID, Fields: fields, Receive: channels.Receive(ch.Receive), HookSecret: secrets.HookSecret,
+		ID: ch.ID, AccountID: ch.AccountID, Fields: fields, Receive: channels.Receive(ch.Receive), HookSecret: secrets.HookSecret, Since: ch.ConnectedAt.Time,
 	}
 	if public != "" {
 		view.HookURL = public + HookPath(ch)

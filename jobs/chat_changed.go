@@ -12,9 +12,17 @@ import (
 
 // ChatChanged gives the hints after a chat changed: to the browsers of all whom it concerns now or concerned before, to the
 // lane to the CRM, and to routing, as the change may have left somebody with room or a chat waiting.
-func (j *Jobs) ChatChanged(ctx context.Context, ch store.Changed) {
+func (j *Jobs) ChatChanged(ctx context.Context, ch store.Changed) { j.chatChanged(ctx, ch, chatEvent) }
+
+// MessageAccepted gives the hints after a message was accepted for sending.
+func (j *Jobs) MessageAccepted(ctx context.Context, ch store.Changed) {
+	j.Hints.Look(Look{At: LookOut, Environment: ch.Chat.EnvironmentID})
+	j.chatChanged(ctx, ch, chatEvent, messageEvent)
+}
+
+func (j *Jobs) chatChanged(ctx context.Context, ch store.Changed, news ...func(chat uuid.UUID) Event) {
 	c := ch.Chat
-	j.PublishChats(ctx, []uuid.UUID{c.ID})
+	j.publish(ctx, []uuid.UUID{c.ID}, news...)
 	if ch.From != uuid.Nil && ch.From != c.AgentID {
 		j.Hints.Publish(Event{Type: "chat", Environment: c.EnvironmentID, ID: c.ID, AgentID: ch.From})
 	}
@@ -28,19 +36,47 @@ func (j *Jobs) ChatChanged(ctx context.Context, ch store.Changed) {
 	}
 }
 
-// MessageAccepted gives the hints after a message was accepted for sending.
-func (j *Jobs) MessageAccepted(ctx context.Context, ch store.Changed) {
-	c := ch.Chat
-	j.Hints.Look(Look{At: LookOut, Environment: c.EnvironmentID})
-	j.ChatChanged(ctx, ch)
-	audiences, err := j.Store.Audiences(ctx, []uuid.UUID{c.ID})
+// tellWritten gives the hints after a message that was not written through Waggle joined a chat.
+func (j *Jobs) tellWritten(ctx context.Context, environment, chatID uuid.UUID) {
+	j.Hints.Look(Look{At: LookCRM, Environment: environment})
+	j.Hints.Look(Look{At: LookMedia, Environment: environment})
+	j.publish(ctx, []uuid.UUID{chatID}, chatEvent, messageEvent)
+}
+
+// PublishChats tells browsers that chats changed, after the commit. A failure costs a hint.
+func (j *Jobs) PublishChats(ctx context.Context, chats []uuid.UUID) {
+	j.publish(ctx, chats, chatEvent)
+}
+
+// publishMessage tells browsers of a new message in a chat, after the commit. A failure costs a hint.
+func (j *Jobs) publishMessage(ctx context.Context, chatID uuid.UUID) {
+	j.publish(ctx, []uuid.UUID{chatID}, messageEvent)
+}
+
+// publish tells browsers news of chats. A failure costs a hint.
+func (j *Jobs) publish(ctx context.Context, chats []uuid.UUID, news ...func(chat uuid.UUID) Event) {
+	audiences, err := j.Store.Audiences(ctx, chats)
 	if err != nil {
-		j.Log.Warn("browsers could not be told of a message", slog.Any("error", err))
+		j.Log.Warn("browsers could not be told of changed chats", slog.Any("error", err))
 		return
 	}
 	for _, a := range audiences {
-		j.Hints.Publish(audienceEvent(a, Event{Type: "message", ChatID: c.ID}))
+		for _, event := range news {
+			j.Hints.Publish(audienceEvent(a, event(a.ChatID)))
+		}
 	}
+}
+
+func chatEvent(id uuid.UUID) Event    { return Event{Type: "chat", ID: id} }
+func messageEvent(id uuid.UUID) Event { return Event{Type: "message", ChatID: id} }
+
+// audienceEvent addresses an event about a chat to those who may know of it.
+func audienceEvent(a store.Audience, e Event) Event {
+	e.Environment, e.AgentID, e.QueueID = a.EnvironmentID, a.AgentID, a.QueueID
+	if e.AgentID == uuid.Nil && e.QueueID == uuid.Nil {
+		e.AgentID = Administrators
+	}
+	return e
 }
 
 // batch is how many due chats are read at a time.

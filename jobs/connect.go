@@ -93,6 +93,28 @@ func (j *Jobs) ConnectChannel(ctx context.Context, ch *store.Channel, takeOver b
 	return j.reconnect(ctx, ch, secrets, takeOver)
 }
 
+// changeOver gives an Active channel another connection. The row has it before the messenger is told: what the messenger asks
+// for while it is being connected, such as X's challenge with a new Secret Key, is answered by it. Where the messenger then
+// refuses, the former one is put back.
+func (j *Jobs) changeOver(ctx context.Context, was, ch *store.Channel, secrets store.ChannelSecrets, takeOver bool) error {
+	view, err := j.verify(ctx, ch, secrets)
+	if err != nil {
+		return err
+	}
+	if err := j.Store.ReplaceConnection(ctx, ch, connectionOf(ch)); err != nil {
+		return err
+	}
+	ch.Version++
+	if err := j.connect(ctx, ch, view, channels.ConnectOptions{TakeOver: takeOver}); err != nil {
+		return errors.Join(err, j.Store.ReplaceConnection(context.WithoutCancel(ctx), ch, connectionOf(was)))
+	}
+	if err := j.connected(ctx, ch); err != nil {
+		return err
+	}
+	j.leave(ctx, was, view)
+	return nil
+}
+
 // ReplaceCredentials gives a channel other values of its form or another way to receive; its chats stay. They are verified
 // first, and belong to the same account or it is ErrOtherAccount (S3.48). A channel that never was verified takes them
 // unseen.
@@ -108,14 +130,25 @@ func (j *Jobs) ReplaceCredentials(ctx context.Context, ch *store.Channel, f Chan
 		return err
 	}
 	if ch.State == chat.ChannelActive {
-		return j.reconnect(ctx, &changed, secrets, takeOver)
+		return j.changeOver(ctx, ch, &changed, secrets, takeOver)
 	}
-	if ch.AccountID != "" {
-		if _, err := j.verify(ctx, &changed, secrets); err != nil {
-			return err
-		}
+	if ch.AccountID == "" {
+		return j.replaceIdle(ctx, &changed)
 	}
-	if err := j.Store.ReplaceConnection(ctx, &changed, connectionOf(&changed)); err != nil {
+	view, err := j.verify(ctx, &changed, secrets)
+	if err != nil {
+		return err
+	}
+	if err := j.replaceIdle(ctx, &changed); err != nil {
+		return err
+	}
+	j.leave(ctx, ch, view)
+	return nil
+}
+
+// replaceIdle writes down what a channel that is not Active will be connected by.
+func (j *Jobs) replaceIdle(ctx context.Context, ch *store.Channel) error {
+	if err := j.Store.ReplaceConnection(ctx, ch, connectionOf(ch)); err != nil {
 		return err
 	}
 	j.publishChannel(ch.EnvironmentID, ch.ID)
@@ -244,7 +277,53 @@ func (j *Jobs) DeleteChannel(ctx context.Context, ch *store.Channel) error {
 		return err
 	}
 	j.publishChannel(ch.EnvironmentID, ch.ID)
+	j.leave(ctx, ch, channels.Channel{})
 	return nil
+}
+
+// leave ends what a channel's former credentials began at the messenger, which its present ones may not be able to, and connects
+// those anew whose deliveries came by its webhook. The change is made and the caller may be gone. Failure policy: it is logged;
+// what is left over at the messenger delivers to nobody, and the health of a channel that gets nothing any more tells so.
+func (j *Jobs) leave(ctx context.Context, was *store.Channel, now channels.Channel) {
+	mover, is := j.Channels[was.Kind].(channels.Mover)
+	if !is || was.AccountID == "" || was.Receive != string(channels.Webhook) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), messengerDeadline)
+	defer cancel()
+	view, err := j.OpenChannel(ctx, was)
+	shared := false
+	if err == nil {
+		shared, err = mover.Leave(ctx, view, now)
+	}
+	if err != nil {
+		j.Log.Warn("what a channel's former credentials began at the messenger may not be ended",
+			slog.String("channel", was.ID.String()), slog.String("kind", was.Kind), slog.Any("error", err))
+	}
+	if shared {
+		j.connectOthers(ctx, was)
+	}
+}
+
+// connectOthers connects the other channels of a channel's kind again.
+func (j *Jobs) connectOthers(ctx context.Context, ch *store.Channel) {
+	others, err := j.Store.OtherWebhookChannels(ctx, ch)
+	if err != nil {
+		j.Log.Error("the channels that shared a webhook were not found", slog.String("channel", ch.ID.String()), slog.Any("error", err))
+	}
+	for i := range others {
+		if err := j.connectOther(ctx, &others[i]); err != nil {
+			j.Log.Warn("a channel that shared another one's webhook could not be connected anew",
+				slog.String("channel", others[i].ID.String()), slog.String("kind", ch.Kind), slog.Any("error", err))
+		}
+	}
+}
+
+// connectOther has its own time, whatever the ones before have used.
+func (j *Jobs) connectOther(ctx context.Context, ch *store.Channel) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), messengerDeadline)
+	defer cancel()
+	return j.ConnectChannel(ctx, ch, false)
 }
 
 func (j *Jobs) publishChannel(environment, id uuid.UUID) {

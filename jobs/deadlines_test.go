@@ -188,6 +188,7 @@ func TestSaveAfkChats_reason_S0_50(t *testing.T) {
 		require.Equal(t, a, c.AgentID)
 		assert.Equal(t, "Bob: 4 + 3 > 5", c.TransferWhy)
 		f.Card(b, func(x *store.Agent) { seven := 7; x.MaxLoad = &seven })
+		f.Pass(5 * time.Second)
 		f.tick(ps...)
 		require.Equal(t, b, f.agentOf(id), "room was made: it moves at the next tick")
 	})

@@ -3,7 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,8 +57,9 @@ type delivering struct {
 	sending  []*sending        // those that are not slow, oldest first
 	done     chan *sending
 	inFlight int
-	slow     int  // of those in flight
-	look     bool // there may be more to claim
+	slow     int         // of those in flight
+	look     bool        // there may be more to claim
+	served   []uuid.UUID // channels that had their turn while others may wait for theirs
 }
 
 // sending is a lane that is being worked.
@@ -81,15 +82,17 @@ func (d *delivering) passOver(now time.Time) {
 	}
 }
 
-// claim leases what there is room for and starts it.
+// claim leases what there is room for and starts it. Channels take turns: one with very much to send that answers at once keeps
+// nobody else waiting.
 func (d *delivering) claim(ctx context.Context) (int, error) {
-	var full []uuid.UUID
+	notNow := slices.Clone(d.served)
 	for id, n := range d.busy {
 		if n > sendsPerRoute-sendsPerClaim {
-			full = append(full, id)
+			notNow = append(notNow, id)
 		}
 	}
-	lanes, err := d.Store.ClaimSends(ctx, d.Owner, sendsAtOnce-(d.inFlight-d.slow), sendsPerClaim, full, d.lease())
+	room := sendsAtOnce - (d.inFlight - d.slow)
+	lanes, err := d.Store.ClaimSends(ctx, d.Owner, room, sendsPerClaim, notNow, d.lease())
 	for _, lane := range lanes {
 		s := &sending{channel: lane.ChannelID, since: time.Now()}
 		d.sending = append(d.sending, s)
@@ -100,7 +103,14 @@ func (d *delivering) claim(ctx context.Context) (int, error) {
 		}()
 	}
 	d.inFlight += len(lanes)
-	d.look = len(lanes) > 0
+	d.look = len(lanes) > 0 || len(d.served) > 0
+	if len(lanes) < room { // everybody has had his turn
+		d.served = nil
+		return len(lanes), err
+	}
+	for _, lane := range lanes {
+		d.served = append(d.served, lane.ChannelID)
+	}
 	return len(lanes), err
 }
 
@@ -159,22 +169,29 @@ func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, er
 	if err != nil {
 		return false, err
 	}
-	receipts := adapter.Describe().Capabilities.Receipts
+	if send.File != nil {
+		deadline = deadline.Add(chat.TransferTime(send.File.Size))
+	}
+	can := adapter.Describe().Capabilities
 	began := time.Now()
 	sent, sendErr := j.callSend(ctx, deadline, adapter, send)
 	outcome := partOutcome(sent, sendErr, send.Part.Attempts)
-	settled, err := j.settleSend(ctx, send, outcome, receipts)
+	if can.Echoes && outcome.State == chat.PartUnknown {
+		outcome.Wait = j.proofWait()
+	}
+	j.threadAfterSend(ctx, send, sendErr)
+	// Before the outcome: who sees that a message failed for a block sees the block, and whatever the customer writes then ends it.
+	blockErr := j.customerTakes(ctx, send, sendErr == nil, sendErr != nil && sendErr.Blocked)
+	settled, err := j.settleSend(ctx, send, outcome, can.Receipts)
 	if err != nil {
-		return false, err
+		return false, errors.Join(err, blockErr)
 	}
 	j.logSend(send, sendErr, outcome, time.Since(began))
-	if err := j.channelHealth(ctx, send, sendErr, outcome); err != nil {
-		return false, err
-	}
+	healthErr := j.channelHealth(ctx, send, sent, sendErr, outcome)
 	if settled.State != "" {
 		j.tellSettled(lane.EnvironmentID, settled)
 	}
-	return !settled.Released, nil
+	return !settled.Released, errors.Join(blockErr, healthErr)
 }
 
 // settleSend records an outcome. Failure policy: what the messenger said is worth more than a moment's trouble with the
@@ -195,7 +212,11 @@ func (j *Jobs) sendRules(kind string) (store.SendRules, error) {
 		return store.SendRules{}, err
 	}
 	c := adapter.Describe().Capabilities
-	return store.SendRules{TextLimit: c.TextLimit, Idempotent: c.Idempotent}, nil
+	rules := store.SendRules{TextLimit: c.TextLimit, CaptionLimit: c.CaptionLimit, Idempotent: c.Idempotent, Window: c.Window()}
+	if c.Echoes {
+		rules.Proof = j.proofWait()
+	}
+	return rules, nil
 }
 
 // callSend calls the messenger once, inside a deadline that ends before the lease. Where that is over already this process was
@@ -210,9 +231,14 @@ func (j *Jobs) callSend(ctx context.Context, deadline time.Time, adapter channel
 	if err != nil {
 		return channels.Sent{}, &channels.Error{Outcome: channels.RetryAt, At: time.Now().Add(longestRetry), Reason: "the channel's settings cannot be read", Err: err}
 	}
+	var gone bool // whatever the adapter makes of it: what is not there never will be
 	sent, err := adapter.Send(ctx, view, channels.Part{
-		Key: send.Part.ID.String(), UserID: send.UserID, Text: send.Part.Text, ReplyTo: send.Part.ReplyTo, Attempt: send.Part.Attempts,
+		Key: send.Part.ID.String(), UserID: send.User.ExternalID, Text: send.Part.Text, ReplyTo: send.Part.ReplyTo, Attempt: send.Part.Attempts,
+		File: j.upload(send.File, &gone),
 	})
+	if err != nil && gone {
+		return sent, &channels.Error{Outcome: channels.Permanent, Reason: "the file is not in Waggle's file store any more; upload it again", Err: err}
+	}
 	if err != nil {
 		return sent, channels.AsError(err)
 	}
@@ -222,14 +248,12 @@ func (j *Jobs) callSend(ctx context.Context, deadline time.Time, adapter channel
 // partOutcome decides what a call's end means for what was sent.
 func partOutcome(sent channels.Sent, err *channels.Error, attempts int) store.PartOutcome {
 	if err == nil {
-		return store.PartOutcome{State: chat.PartSent, ExternalID: sent.MessageID}
+		return store.PartOutcome{State: chat.PartSent, ExternalID: sent.MessageID, SentAt: sent.At}
 	}
 	switch err.Outcome {
-	case channels.RetryAt:
+	case channels.RetryAt, channels.Elsewhere:
 		return store.PartOutcome{State: chat.PartPlanned, Reason: err.Reason, Wait: retryWait(err.At, attempts)}
-	case channels.Broken, channels.Refused, channels.Foreign:
-		return store.PartOutcome{State: chat.PartPlanned, Reason: err.Reason, Broken: true}
-	case channels.Permanent:
+	case channels.Permanent, channels.Broken, channels.Refused, channels.Foreign:
 		return store.PartOutcome{State: chat.PartFailed, Reason: err.Reason}
 	default:
 		return store.PartOutcome{State: chat.PartUnknown, Reason: err.Reason}
@@ -242,31 +266,6 @@ func retryWait(at time.Time, attempts int) time.Duration {
 		return max(wait, 0)
 	}
 	return min(time.Second<<min(attempts-1, 10), longestRetry)
-}
-
-// channelHealth lets the whole channel's lanes wait where the trouble is the channel's, and shows it.
-func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, err *channels.Error, o store.PartOutcome) error {
-	ch := send.Channel
-	var news bool
-	var storeErr error
-	switch {
-	case o.State == chat.PartSent && (!ch.SendingOK || !ch.SendRetryAt.IsZero()):
-		news, storeErr = !ch.SendingOK, j.Store.SendingWorks(ctx, ch.ID)
-	case o.Broken:
-		if news, storeErr = j.Store.SendingBroken(ctx, &ch, o.Reason); news {
-			j.Hints.Publish(Event{Type: "alert", Environment: ch.EnvironmentID, ID: ch.ID, Detail: fmt.Sprintf("channel %q cannot send: %s", ch.Name, o.Reason)})
-		}
-	case o.State == chat.PartPlanned && err.WholeChannel:
-		why := ""
-		if send.Part.Attempts >= troubleAfter {
-			why = o.Reason
-		}
-		news, storeErr = j.Store.PostponeSends(ctx, ch.ID, o.Wait, why)
-	}
-	if news {
-		j.Hints.Publish(Event{Type: "channel", Environment: ch.EnvironmentID, ID: ch.ID})
-	}
-	return storeErr
 }
 
 // tellSettled hints that a message's state has changed.
@@ -300,16 +299,8 @@ func (j *Jobs) logSend(send *store.Send, err *channels.Error, o store.PartOutcom
 	j.Log.Warn("not sent to a messenger", append(attrs, "reason", o.Reason, "wait", o.Wait, "error", err)...)
 }
 
-// Release gives back to their lanes what waited for something that has happened: chats held for an expired key that is valid
-// again, messages of channels that can send again.
+// Release gives back to their lanes the chats that were held for an expired key that is valid again.
 func (j *Jobs) Release(ctx context.Context) (int, error) {
-	woken, err := j.Store.WakeSends(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if woken > 0 {
-		j.Hints.Look(Look{At: LookOut})
-	}
 	environments, err := j.Store.ReleaseHeld(ctx)
 	for _, id := range environments {
 		j.Hints.Look(Look{At: LookRoute, Environment: id})

@@ -1,6 +1,9 @@
 package jobs_test
 
 import (
+	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,47 +173,147 @@ func (w *laneWorld) lastMessage(chatID uuid.UUID) (id uuid.UUID) {
 	return id
 }
 
-func TestDeliverABrokenChannelWaitsForTheAdministrator_S3_48(t *testing.T) {
+// However much waits on a channel that the messenger refuses, it is asked a few times: what is being sent, and no more. What is
+// written, resent or redriven afterwards is a new try, and once the channel sends again nothing is refused any more.
+func TestDeliverARefusedChannelIsNotAskedForEveryMessage_S4_29(t *testing.T) {
 	eachLane(t, func(w *laneWorld) {
-		id := w.writes(w.channel, "ann", "hello")
-		m := w.replies(id, "one")
-		w.messenger.program(func(channels.Channel, channels.Part) error {
-			return &channels.Error{Outcome: channels.Broken, Reason: "Telegram does not accept this bot token"} // 401
+		const waiting, why = 60, "the account has no credits left: top it up"
+		var messages []uuid.UUID
+		for n := range waiting {
+			chatID := w.writes(w.channel, fmt.Sprint("client ", n), "hello")
+			messages = append(messages, w.replies(chatID, "one"))
+		}
+		other := w.newChannel(w.env)
+		elsewhere := w.replies(w.writes(other, "bob", "hello"), "other")
+		var calls atomic.Int32
+		w.messenger.program(func(ch channels.Channel, _ channels.Part) error {
+			if ch.ID == other {
+				return nil
+			}
+			calls.Add(1)
+			return &channels.Error{Outcome: channels.Broken, Reason: why}
 		})
 		w.deliver()
-		ch, err := w.store.Channel(w.ctx, w.env, w.channel)
-		require.NoError(w, err)
-		require.False(w, ch.SendingOK)
-		require.Equal(w, "Telegram does not accept this bot token", ch.SendingWhy)
-		require.Equal(w, chat.MessageAccepted, w.entry(m).State)
-		require.Equal(w, 1, w.hints.count("alert"), "the administrator is told once")
+		w.deliver()
+		require.LessOrEqual(w, calls.Load(), int32(8), "no more than are under way at once")
+		for _, m := range messages {
+			require.Equal(w, chat.MessageFailed, w.entry(m).State)
+			require.Equal(w, why, w.entry(m).Error)
+		}
+		require.Len(w, w.failures(store.FailureOpen), waiting)
+		require.Equal(w, waiting, w.hints.count("failure"), "every agent reads it")
+		require.Equal(w, chat.MessageDelivered, w.entry(elsewhere).State, "another channel does not notice")
 
-		w.writes(w.channel, "ann", "still there?")
+		calls.Store(0)
+		next := w.replies(w.entry(messages[0]).ChatID, "two")
+		w.deliver()
+		require.Equal(w, int32(1), calls.Load(), "what is written later is tried")
+		_, err := w.store.Resend(w.ctx, w.env, w.entry(messages[1]).ChatID, messages[1], uuid.Nil, 0)
+		require.NoError(w, err)
+		w.deliver()
+		require.Equal(w, int32(2), calls.Load(), "what is resent too")
+		require.Equal(w, chat.MessageFailed, w.entry(next).State)
+
 		w.messenger.program(nil)
-		w.deliver()
-		_, err = w.jobs.Release(w.ctx)
+		n, err := w.jobs.RedriveAll(w.ctx, w.env, store.FailureFilter{Kind: store.FailureUnsent, ChannelID: w.channel})
 		require.NoError(w, err)
+		require.Equal(w, waiting+1, n)
 		w.deliver()
-		require.Empty(w, w.messenger.texts(), "nothing is tried until the channel is mended")
-
-		w.set("channels", "sending_ok = ?, sending_why = ''", true)
-		_, err = w.jobs.Release(w.ctx)
-		require.NoError(w, err)
-		w.deliver()
-		require.Equal(w, []string{"one"}, w.messenger.texts())
+		for _, m := range append(messages, next) {
+			require.Equal(w, chat.MessageDelivered, w.entry(m).State, "S4.29 after the top-up, redrive")
+		}
+		require.Empty(w, w.failures(store.FailureOpen))
 	})
 }
 
-func TestDeliverWaitsWhileTheChannelIsDisconnected(t *testing.T) {
+// What waits when an administrator connects the channel anew is sent, whatever was refused before.
+func TestDeliverAConnectedChannelForgetsThatItWasRefused_S3_48(t *testing.T) {
+	eachLane(t, func(w *laneWorld) {
+		m := w.replies(w.writes(w.channel, "ann", "hello"), "one")
+		ch := w.now(w.channel)
+		_, err := w.store.SendingBroken(w.ctx, ch, "the token was revoked")
+		require.NoError(w, err)
+		require.NoError(w, w.store.ConnectChannel(w.ctx, ch, store.ChannelConnection{AccountID: ch.AccountID, Fields: map[string]string{}, Secrets: ch.Secrets, Receive: ch.Receive}))
+		_, err = w.store.SendingBroken(w.ctx, ch, "what the old token was told says nothing about the new one")
+		require.NoError(w, err)
+		w.deliver()
+		require.Equal(w, chat.MessageDelivered, w.entry(m).State)
+	})
+}
+
+// A channel that cannot send fails what was to be sent, once and with the reason; what is sent later is a new try, and the
+// first that goes through makes the channel well.
+func TestDeliverABrokenChannelFailsTheMessage_S3_48_S4_29(t *testing.T) {
+	for _, outcome := range []channels.Outcome{channels.Broken, channels.Refused, channels.Foreign} {
+		t.Run(string(outcome), func(t *testing.T) {
+			eachLane(t, func(w *laneWorld) {
+				id := w.writes(w.channel, "ann", "hello")
+				one, two := w.replies(id, "one"), w.replies(id, "two")
+				const why = "the account has no credits left: top it up"
+				calls := 0
+				w.messenger.program(func(channels.Channel, channels.Part) error {
+					calls++
+					return &channels.Error{Outcome: outcome, Reason: why}
+				})
+				w.deliver()
+				w.deliver()
+				require.Equal(w, 1, calls, "what waits fails with it, untried, and not again by itself")
+				for _, m := range []uuid.UUID{one, two} {
+					require.Equal(w, chat.MessageFailed, w.entry(m).State)
+					require.Equal(w, why, w.entry(m).Error, "the agent reads why")
+				}
+				require.False(w, w.chat(id).UnansweredSince.IsZero())
+				ch := w.now(w.channel)
+				require.False(w, ch.SendingOK)
+				require.Equal(w, why, ch.SendingWhy)
+				require.True(w, ch.ReceivingOK, "S4.28 it goes on receiving")
+				require.Equal(w, 1, w.hints.count("alert"), "the administrator is told once")
+				require.Equal(w, 2, w.hints.count("failure"))
+				require.Len(w, w.failures(store.FailureOpen), 2)
+				w.writes(w.channel, "ann", "still there?")
+
+				_, err := w.jobs.Redrive(w.ctx, w.env, w.failures(store.FailureOpen)[0].ID)
+				require.NoError(w, err)
+				w.deliver()
+				require.Equal(w, 2, calls, "a redrive is a new try")
+				require.Len(w, w.failures(store.FailureOpen), 2, "and open again when it fails")
+
+				w.messenger.program(nil)
+				w.replies(id, "three")
+				w.deliver()
+				ch = w.now(w.channel)
+				require.True(w, ch.SendingOK, "the first success makes it well")
+				require.Empty(w, ch.SendingWhy)
+				n, err := w.jobs.RedriveAll(w.ctx, w.env, store.FailureFilter{Kind: store.FailureUnsent, ChannelID: w.channel})
+				require.NoError(w, err)
+				require.Equal(w, 2, n)
+				w.deliver()
+				require.ElementsMatch(w, []string{"three", "one", "two"}, w.messenger.texts(), "S4.29 redrive works")
+				require.Empty(w, w.failures(store.FailureOpen))
+			})
+		})
+	}
+}
+
+// now is the channel as it stands.
+func (w *laneWorld) now(channel uuid.UUID) *store.Channel {
+	w.Helper()
+	ch, err := w.store.Channel(w.ctx, w.env, channel)
+	require.NoError(w, err)
+	return ch
+}
+
+func TestDeliverWaitsWhileTheChannelIsDisconnected_b40(t *testing.T) {
 	eachLane(t, func(w *laneWorld) {
 		id := w.writes(w.channel, "ann", "hello")
-		w.replies(id, "one")
-		w.set("channels", "state = 'disconnected'")
+		m := w.replies(id, "one")
+		_, err := w.store.DisconnectChannel(w.ctx, w.env, w.channel)
+		require.NoError(w, err)
 		w.deliver()
 		require.Empty(w, w.messenger.texts())
-		w.set("channels", "state = 'active'")
-		_, err := w.jobs.Release(w.ctx)
-		require.NoError(w, err)
+		require.Equal(w, chat.MessageAccepted, w.entry(m).State, "what was accepted before waits")
+		ch := w.now(w.channel)
+		require.NoError(w, w.store.ConnectChannel(w.ctx, ch, store.ChannelConnection{AccountID: ch.AccountID, Fields: ch.Fields, Secrets: ch.Secrets, Receive: ch.Receive}))
 		w.deliver()
 		require.Equal(w, []string{"one"}, w.messenger.texts())
 	})
@@ -317,7 +420,7 @@ func TestDeliverASlowChannelKeepsNobodyWaiting(t *testing.T) {
 			<-arrived
 		}
 		quick := w.replies(w.writes(w.newChannel(w.env), "eve", "hello"), "quick")
-		require.Eventually(w, func() bool { return w.entry(quick).State == chat.MessageDelivered }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(w, func() bool { return w.entry(quick).State == chat.MessageDelivered }, time.Minute, 10*time.Millisecond)
 		require.Empty(w, arrived, "one channel has at most eight sends under way")
 		close(open)
 		require.Equal(w, 21, <-done)
@@ -355,5 +458,23 @@ func TestDeliverManyHangingChannelsKeepNobodyWaiting(t *testing.T) {
 		close(open)
 		require.Equal(w, 73, <-done)
 		require.Len(w, w.messenger.texts(), 73)
+	})
+}
+
+// Channels with much to send take turns with the others, though their messages have been waiting for longer.
+func TestDeliverChannelsTakeTurns(t *testing.T) {
+	eachLane(t, func(w *laneWorld) {
+		const busy, each = 16, 12 // the first claim of as many lanes as fit takes four of each
+		for range busy {
+			id := w.newChannel(w.env)
+			for range each {
+				w.replies(w.writes(id, uuid.NewString(), "hello"), "many")
+			}
+		}
+		w.replies(w.writes(w.channel, "ann", "hello"), "alone")
+		w.deliver()
+		require.Len(w, w.messenger.sent, busy*each+1)
+		place := slices.Index(w.messenger.texts(), "alone")
+		require.Less(w, place, busy*each/2, "it waits for nobody's second turn")
 	})
 }

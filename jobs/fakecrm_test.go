@@ -151,3 +151,10 @@ func (f *fakeCRM) fails(env uuid.UUID, e *crm.Error) {
 	defer f.mu.Unlock()
 	f.down[env] = e
 }
+
+func (f *fakeCRM) contact(id uuid.UUID) crm.Contact {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, _ := f.have[id].(crm.Contact)
+	return c
+}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -14,7 +15,9 @@ const (
 	LookOut         LookAt = "out"         // lanes to the messengers are due
 	LookCRM         LookAt = "crm"         // lanes to the environment's CRM are due
 	LookRoute       LookAt = "route"       // chats wait, or someone got room
+	LookMedia       LookAt = "media"       // files of the environment are to be fetched
 	LookSynchronize LookAt = "synchronize" // a job was started
+	LookThreads     LookAt = "threads"     // something is wished about a conversation
 )
 
 // Look tells the workers that there is something to do. It never says what: that is a fact in SQL.
@@ -32,6 +35,7 @@ type Event struct {
 	AgentID     uuid.UUID `json:"-"`                // only this agent and the administrators need to know; zero: everyone
 	QueueID     uuid.UUID `json:"-"`                // only agents of this queue (and administrators) may know; zero: see AgentID
 	Detail      string    `json:"detail,omitempty"`
+	ExpectedAt  time.Time `json:"expected_at,omitzero"` // when a chat's waiting message should be sent
 }
 
 // Hints carries hints between processes. Fail open: a lost hint costs latency until the next sweep, nothing else, so the

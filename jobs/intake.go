@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"waggle/channels"
 	"waggle/store"
 )
@@ -15,12 +17,16 @@ const (
 	intakePatience = 100 * time.Millisecond // how long deliveries wait for a transaction that is stuck
 	intakeSlice    = 128                    // events that ride in one transaction
 	intakeBacklog  = 8192                   // deliveries that wait; beyond it the messenger is asked to come again
+	intakeShare    = 512                    // deliveries of one environment: a flood of one neither fills the backlog nor keeps the others' waiting behind it
 	intakeDeadline = 20 * time.Second       // of one transaction; messengers wait longer than that
 	intakeFlush    = 3 * time.Second        // how often the channels' counters are written
 )
 
 // ErrIntakeBusy: more is waiting than may wait, or this process is stopping. The messenger should deliver again.
 var ErrIntakeBusy = errors.New("too much is waiting to be stored")
+
+// ErrIntakeShare: as much of one environment is waiting to be stored as may; others have room. The messenger should deliver again.
+var ErrIntakeShare = errors.New("too much of this environment is waiting to be stored")
 
 // Taken counts what became of one delivery. All of it is final: the messenger may be answered 2xx.
 type Taken struct {
@@ -65,45 +71,63 @@ func (in *Intake) Close() {
 }
 
 // Deliver stores one delivery and returns when it is settled: nil means that the messenger may forget it. Any error means that
-// it must deliver all of it again. A caller who goes away before that does not take his delivery back.
+// it must deliver all of it again. A caller who goes away before that does not take what was written back.
+//
+// The order of the events stands: words and what is no word are committed in turn.
 func (in *Intake) Deliver(ctx context.Context, ch *store.Channel, d channels.Delivery) (Taken, error) {
-	events, ignored := written(d)
-	if ignored > 0 {
-		in.uses.add(store.ChannelUse{Channel: ch.ID, Ignored: int64(ignored)})
-		in.jobs.Metrics.Received.WithLabelValues(ch.Kind, "ignored").Add(float64(ignored))
+	var total Taken
+	for _, n := range d.Ignored {
+		total.Ignored += n
 	}
-	if len(events) == 0 {
-		return Taken{Ignored: ignored}, nil
+	for left := d.Events; len(left) > 0; {
+		n := sameSort(left)
+		take := in.deliverNotes
+		if isWord(left[0]) {
+			take = in.deliverWords
+		}
+		taken, err := take(ctx, ch, left[:n])
+		if err != nil {
+			return Taken{}, err
+		}
+		total, left = total.Plus(taken), left[n:]
 	}
+	if total.Ignored > 0 {
+		in.uses.add(store.ChannelUse{Channel: ch.ID, Ignored: int64(total.Ignored)})
+		in.jobs.Metrics.Received.WithLabelValues(ch.Kind, string(store.Ignored)).Add(float64(total.Ignored))
+	}
+	return total, nil
+}
+
+// isWord reports whether an event is something the customer wrote. A message on standby, which another app is to answer, is
+// stored like every other, so that nobody loses it; its conversation's thread keeps it from the agents.
+func isWord(e channels.Event) bool { return e.Kind == channels.Message || e.Kind == channels.Edit }
+
+// sameSort is how many events from the first on are words like it, or no words like it.
+func sameSort(events []channels.Event) int {
+	n := 1
+	for n < len(events) && isWord(events[n]) == isWord(events[0]) {
+		n++
+	}
+	return n
+}
+
+// deliverWords stores what the customer wrote.
+func (in *Intake) deliverWords(ctx context.Context, ch *store.Channel, events []channels.Event) (Taken, error) {
 	w := &waiting{kind: ch.Kind, events: inbound(ch, events), settled: make(chan []store.Received, 1)}
-	if !in.queue.put(w) {
-		return Taken{}, ErrIntakeBusy
+	for _, e := range w.events {
+		if _, err := in.noteThread(ctx, e); err != nil {
+			return Taken{}, err
+		}
+	}
+	if err := in.queue.put(w); err != nil {
+		return Taken{}, err
 	}
 	select {
 	case out := <-w.settled:
-		taken, err := countTaken(out)
-		taken.Ignored = ignored
-		return taken, err
+		return countTaken(out)
 	case <-ctx.Done():
 		return Taken{}, ctx.Err()
 	}
-}
-
-// written is what the customer wrote, and how much else there was: what the adapter had no use for, and events of the kinds that
-// are no words of the customer's and must not become any. A message on standby, which another app is to answer, is stored like
-// every other, so that nobody loses it; and like every other it asks the agents for an answer.
-func written(d channels.Delivery) (events []channels.Event, ignored int) {
-	for _, n := range d.Ignored {
-		ignored += n
-	}
-	for _, e := range d.Events {
-		if e.Kind == channels.Message || e.Kind == channels.Edit {
-			events = append(events, e)
-		} else {
-			ignored++
-		}
-	}
-	return events, ignored
 }
 
 func inbound(ch *store.Channel, events []channels.Event) []store.Inbound {
@@ -151,6 +175,7 @@ func (in *Intake) store(slice []*waiting) {
 		events = append(events, w.events...)
 	}
 	out := in.jobs.Store.Receive(ctx, events)
+	in.comeBack(ctx, events, out)
 	in.tell(events, out)
 	for _, w := range slice {
 		in.settle(w, out[:len(w.events):len(w.events)])
@@ -180,3 +205,6 @@ type waiting struct {
 	since   time.Time
 	settled chan []store.Received // holds one answer, so that nobody waits for a caller who has gone
 }
+
+// environment is the one environment whose delivery it is.
+func (w *waiting) environment() uuid.UUID { return w.events[0].EnvironmentID }

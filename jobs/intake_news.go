@@ -1,9 +1,6 @@
 package jobs
 
 import (
-	"context"
-	"log/slog"
-
 	"github.com/google/uuid"
 
 	"waggle/store"
@@ -20,36 +17,18 @@ func (in *Intake) tell(events []store.Inbound, out []store.Received) {
 			continue
 		}
 		a := store.Audience{ChatID: r.ChatID, EnvironmentID: events[i].EnvironmentID, AgentID: r.AgentID, QueueID: r.QueueID}
+		if len(events[i].Event.Attachments) > 0 {
+			in.jobs.Hints.Look(Look{At: LookMedia, Environment: a.EnvironmentID})
+		}
 		if r.Opened {
 			in.jobs.Hints.Look(Look{At: LookRoute, Environment: a.EnvironmentID})
-			in.jobs.Hints.Publish(audienceEvent(a, Event{Type: "chat", ID: a.ChatID}))
+			in.jobs.Hints.Publish(audienceEvent(a, chatEvent(a.ChatID)))
 		}
 		if told[a.ChatID] {
 			continue
 		}
 		told[a.ChatID] = true
 		in.jobs.Hints.Look(Look{At: LookCRM, Environment: a.EnvironmentID})
-		in.jobs.Hints.Publish(audienceEvent(a, Event{Type: "message", ChatID: a.ChatID}))
+		in.jobs.Hints.Publish(audienceEvent(a, messageEvent(a.ChatID)))
 	}
-}
-
-// PublishChats tells browsers that chats changed, after the commit. A failure costs a hint.
-func (j *Jobs) PublishChats(ctx context.Context, chats []uuid.UUID) {
-	audiences, err := j.Store.Audiences(ctx, chats)
-	if err != nil {
-		j.Log.Warn("browsers could not be told of changed chats", slog.Any("error", err))
-		return
-	}
-	for _, a := range audiences {
-		j.Hints.Publish(audienceEvent(a, Event{Type: "chat", ID: a.ChatID}))
-	}
-}
-
-// audienceEvent addresses an event about a chat to those who may know of it.
-func audienceEvent(a store.Audience, e Event) Event {
-	e.Environment, e.AgentID, e.QueueID = a.EnvironmentID, a.AgentID, a.QueueID
-	if e.AgentID == uuid.Nil && e.QueueID == uuid.Nil {
-		e.AgentID = Administrators
-	}
-	return e
 }

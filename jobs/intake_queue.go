@@ -18,6 +18,7 @@ type intakeQueue struct {
 	waiting []*waiting
 	writing int               // transactions under way
 	users   map[senderKey]int // whose deliveries are in them
+	held    map[uuid.UUID]int // by environment: deliveries that wait or are in them, whoever still waits for their end
 	closed  bool
 }
 
@@ -30,24 +31,28 @@ type senderKey struct {
 func senderOf(e store.Inbound) senderKey { return senderKey{e.ChannelID, e.Event.User.ID} }
 
 func newIntakeQueue() *intakeQueue {
-	q := &intakeQueue{users: map[senderKey]int{}}
+	q := &intakeQueue{users: map[senderKey]int{}, held: map[uuid.UUID]int{}}
 	q.changed = sync.NewCond(&q.mu)
 	return q
 }
 
-// put appends a delivery and reports whether there was room.
-func (q *intakeQueue) put(w *waiting) bool {
+// put appends a delivery, if there is room for it.
+func (q *intakeQueue) put(w *waiting) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || len(q.waiting) >= intakeBacklog {
-		return false
+	switch {
+	case q.closed || len(q.waiting) >= intakeBacklog:
+		return ErrIntakeBusy
+	case q.held[w.environment()] >= intakeShare:
+		return ErrIntakeShare
 	}
+	q.held[w.environment()]++
 	w.since = time.Now()
 	q.waiting = append(q.waiting, w)
 	if q.due() {
 		q.changed.Signal()
 	}
-	return true
+	return nil
 }
 
 // due reports whether a transaction may begin. A few deliveries wait for the one under way: it costs less that they ride
@@ -140,6 +145,9 @@ func (q *intakeQueue) done(slice []*waiting) {
 	defer q.mu.Unlock()
 	q.writing--
 	for _, w := range slice {
+		if q.held[w.environment()]--; q.held[w.environment()] == 0 {
+			delete(q.held, w.environment())
+		}
 		for _, e := range w.events {
 			k := senderOf(e)
 			if q.users[k]--; q.users[k] == 0 {

@@ -8,6 +8,7 @@ import (
 
 	"waggle/channels"
 	"waggle/crm"
+	"waggle/media"
 	"waggle/store"
 )
 
@@ -15,6 +16,7 @@ import (
 // fact in SQL, and who does it is decided there.
 type Jobs struct {
 	Store     *store.Store
+	Media     *media.Store
 	Channels  channels.Registry
 	CRMs      crm.Registry
 	Hints     Hints
@@ -23,6 +25,8 @@ type Jobs struct {
 	PublicURL string // our own public address; attachments in the CRM link to it
 	Owner     string // this process, in leases
 	// Lease is how long a lane belongs to who took it; when he has died, it is how long the lane rests. 0 means a minute.
-	Lease  time.Duration
-	Intake *Intake // takes in what messengers deliver; see NewIntake
+	Lease time.Duration
+	// CheckEvery is about how often a messenger is asked whether it delivers to a channel. 0 means 3 minutes.
+	CheckEvery time.Duration
+	Intake     *Intake // takes in what messengers deliver; see NewIntake
 }

@@ -24,6 +24,7 @@ import (
 	"waggle/chat"
 	"waggle/crm"
 	"waggle/jobs"
+	"waggle/media"
 	"waggle/store"
 	"waggle/store/storetest"
 )
@@ -73,8 +74,10 @@ func newLaneWorld(t *testing.T, url string, db *bun.DB) *laneWorld {
 	_, err = s.Migrate(ctx)
 	require.NoError(t, err)
 	w := &laneWorld{T: t, ctx: ctx, store: s, db: db, hints: &heard{}, messenger: newFakeMessenger(), crm: newFakeCRM()}
+	files, err := media.Open("file://" + t.TempDir())
+	require.NoError(t, err)
 	w.jobs = &jobs.Jobs{
-		Store: s, Channels: channels.NewRegistry(w.messenger), CRMs: crm.NewRegistry(w.crm), Hints: w.hints,
+		Store: s, Media: files, Channels: channels.NewRegistry(w.messenger), CRMs: crm.NewRegistry(w.crm), Hints: w.hints,
 		Metrics: jobs.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
 		PublicURL: "https://waggle.example.com", Owner: "test",
 	}
@@ -277,9 +280,16 @@ type fakeMessenger struct {
 	sent       []channels.Part
 	on         func(ch channels.Channel, p channels.Part) error // nil: every send succeeds
 	idempotent bool
+	window     int       // hours
+	rest       time.Time // what a send says about the limit
+	echoes     bool
 	hangs      bool
 	heldUp     time.Duration // how long the process stands still, once, before a send
 	polled     func(offset string) (channels.Delivery, string, error)
+	reread     func(offset string) (channels.Delivery, string, bool, error)
+	checked    func(ch channels.Channel) (channels.Checkup, error)
+	file       func(ctx context.Context, ref string) (channels.File, error)
+	known      func(user string) (channels.User, error)
 }
 
 func newFakeMessenger() *fakeMessenger { return &fakeMessenger{} }
@@ -291,7 +301,7 @@ func (f *fakeMessenger) Describe() channels.Description {
 		<-time.After(f.heldUp)
 		f.heldUp = 0
 	}
-	return channels.Description{Kind: "fake", Name: "Fake", Capabilities: channels.Capabilities{TextLimit: 10, Idempotent: f.idempotent}}
+	return channels.Description{Kind: "fake", Name: "Fake", Capabilities: channels.Capabilities{TextLimit: 10, Idempotent: f.idempotent, WindowHours: f.window, Echoes: f.echoes}}
 }
 
 func (f *fakeMessenger) Verify(context.Context, channels.Channel) (channels.Account, error) {
@@ -329,7 +339,7 @@ func (f *fakeMessenger) Send(ctx context.Context, ch channels.Channel, p channel
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sent = append(f.sent, p)
-	return channels.Sent{MessageID: fmt.Sprintf("s%d", len(f.sent))}, nil
+	return channels.Sent{MessageID: fmt.Sprintf("s%d", len(f.sent)), Rest: f.rest}, nil
 }
 
 func (f *fakeMessenger) texts() (all []string) {
@@ -341,6 +351,29 @@ func (f *fakeMessenger) texts() (all []string) {
 	return all
 }
 
+func (f *fakeMessenger) Profile(_ context.Context, _ channels.Channel, user string) (channels.User, error) {
+	f.mu.Lock() // several are asked for at once
+	defer f.mu.Unlock()
+	return f.known(user)
+}
+
+func (f *fakeMessenger) Check(_ context.Context, ch channels.Channel) (channels.Checkup, error) {
+	f.mu.Lock() // several are asked at once
+	defer f.mu.Unlock()
+	return f.checked(ch)
+}
+
+func (f *fakeMessenger) OpenFile(ctx context.Context, _ channels.Channel, ref string) (channels.File, error) {
+	f.mu.Lock()
+	file := f.file
+	f.mu.Unlock()
+	return file(ctx, ref)
+}
+
 func (f *fakeMessenger) Poll(_ context.Context, _ channels.Channel, offset string) (channels.Delivery, string, error) {
 	return f.polled(offset)
+}
+
+func (f *fakeMessenger) Reread(_ context.Context, _ channels.Channel, offset string) (channels.Delivery, string, bool, error) {
+	return f.reread(offset)
 }

@@ -9,6 +9,7 @@ type Metrics struct {
 	Pushed   *prometheus.CounterVec   // CRM records pushed: crm, outcome
 	PushTime *prometheus.HistogramVec // seconds of a push: crm
 	SendTime *prometheus.HistogramVec // seconds of a send: kind
+	Fetched  *prometheus.CounterVec   // attempts to fetch a file: outcome
 	Runs     *prometheus.CounterVec   // job runs: job, outcome
 	RunTime  *prometheus.HistogramVec // seconds of a job run: job
 	Affected *prometheus.CounterVec   // chats a job moved or closed: job
@@ -33,6 +34,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Pushed:   counter("pushed_total", "Records pushed to CRMs.", "crm", "outcome"),
 		PushTime: seconds("push_seconds", "Duration of a push to a CRM.", "crm"),
 		SendTime: seconds("send_seconds", "Duration of a send to a messenger.", "kind"),
+		Fetched:  counter("files_fetched_total", "Attempts to fetch a file from a messenger.", "outcome"),
 		Runs:     counter("job_runs_total", "Runs of background jobs.", "job", "outcome"),
 		RunTime:  seconds("job_seconds", "Duration of a background job's run.", "job"),
 		Affected: counter("job_affected_total", "Chats that background jobs transferred or closed.", "job"),

@@ -97,7 +97,7 @@ func messageOf(e store.PushEntry) uuid.UUID {
 	switch e.Kind {
 	case chat.EntryMessage:
 		return e.ID
-	case chat.EntryEdit:
+	case chat.EntryAddition, chat.EntryEdit:
 		return e.TargetID
 	default:
 		return uuid.Nil
@@ -141,8 +141,8 @@ func crmStatus(c *store.Chat) crm.ChatStatus {
 
 func preview(m *store.PushMessage) string {
 	text := m.Text
-	if text == "" && len(m.Attachments) > 0 {
-		text = attachmentName(m.Attachments[0].Name, m.Attachments[0].Kind)
+	if text == "" && len(m.Files) > 0 {
+		text = attachmentName(m.Files[0].Name, m.Files[0].Kind)
 	}
 	if runes := []rune(text); len(runes) > previewLength {
 		return string(runes[:previewLength])
@@ -184,10 +184,10 @@ func (r *records) text(m *store.PushMessage) string {
 	if m.Text != "" {
 		lines = append(lines, m.Text)
 	}
-	for i, a := range m.Attachments {
-		line := attachmentName(a.Name, a.Kind)
-		if a.Ref != "" && r.public != "" {
-			line = fmt.Sprintf("%s: %s/api/v1/media/%s/%d", line, r.public, m.ID, i)
+	for _, f := range m.Files {
+		line := attachmentName(f.Name, f.Kind)
+		if f.Ref != "" && r.public != "" {
+			line = fmt.Sprintf("%s: %s/api/v1/media/%s/%d", line, r.public, f.Entry, f.Index)
 		}
 		lines = append(lines, line)
 	}

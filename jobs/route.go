@@ -33,7 +33,7 @@ func (j *Jobs) Route(ctx context.Context, environment uuid.UUID) error {
 
 // routeSome routes one batch and returns how many chats found an agent.
 func (j *Jobs) routeSome(ctx context.Context, environment uuid.UUID) (int, error) {
-	// Most hints find nobody waiting; reading the team costs what all its open chats do.
+	// Most hints find nobody waiting; a team may be large.
 	if waits, err := j.Store.ChatsWait(ctx, environment); err != nil || !waits {
 		return 0, err
 	}

@@ -12,7 +12,7 @@ import (
 	"waggle/store"
 )
 
-// lookAgain is when a chat that nobody could take is looked at next: before the next tick, yet not by every instance that
+// lookAgain is when a chat that nobody could take is looked at next: at the next tick, yet not by every instance that
 // runs in this one.
 const lookAgain = 4 * time.Second
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Timeouts is the permanent tick, which no setting switches off and no process instance counts: silent browsers, accept
-// timeouts, the queues' completion timeouts, and the month. What fails for one environment does not keep the others waiting.
+// timeouts, silent bots, the queues' completion timeouts, and the month. What fails for one environment does not keep the others waiting.
 func (j *Jobs) Timeouts(ctx context.Context) error {
 	errs := j.presence(ctx)
 	all, err := j.Store.EnvironmentsOn(ctx)
@@ -28,6 +28,9 @@ func (j *Jobs) Timeouts(ctx context.Context) error {
 		}
 		if err := j.acceptTimeouts(ctx, e, clock.before(e.AcceptTimeout())); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("accept timeouts of environment %s: %w", e.ID, err))
+		}
+		if err := j.silentBots(ctx, e, clock.before(e.BotTimeout())); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("silent bots of environment %s: %w", e.ID, err))
 		}
 		if err := j.queueTimeouts(ctx, e, clock); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("queue timeouts of environment %s: %w", e.ID, err))

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"waggle/channels/double"
 	"waggle/channels/telegram"
 	"waggle/channels/telegram/telegramtest"
 	"waggle/chat"
@@ -54,7 +55,7 @@ func eachWeather(t *testing.T, f func(w *weather)) {
 // polling polls while f runs.
 func (w *weather) polling(f func(ctx context.Context)) {
 	w.Helper()
-	ctx, stop := context.WithTimeout(w.ctx, 30*time.Second)
+	ctx, stop := context.WithTimeout(w.ctx, time.Minute)
 	ended := make(chan error)
 	go func() { ended <- w.jobs.Poll(ctx) }()
 	f(ctx)
@@ -73,7 +74,7 @@ func (w *weather) chatWith(ann *telegramtest.Customer, texts ...string) (id uuid
 			var n int
 			err := w.db.NewSelect().Table("timeline").ColumnExpr("count(*)").Where("text = ?", texts[len(texts)-1]).Scan(w.ctx, &n)
 			return err == nil && n == 1
-		}, 20*time.Second, 20*time.Millisecond)
+		}, time.Minute, 20*time.Millisecond)
 	})
 	require.NoError(w, w.db.NewSelect().Table("chats").Column("id").OrderExpr("id DESC").Limit(1).Scan(w.ctx, &id))
 	return id
@@ -159,19 +160,18 @@ func TestWeatherTelegramRefusesTheCustomerOrTheToken(t *testing.T) {
 		w.bot.Revoke() // 401
 		m = w.replies(id, "two")
 		w.deliver()
-		require.Equal(w, chat.MessageAccepted, w.entry(m).State)
-		ch, err := w.store.Channel(w.ctx, w.env, w.channel)
-		require.NoError(w, err)
+		require.Equal(w, chat.MessageFailed, w.entry(m).State)
+		ch := w.now(w.channel)
 		require.False(w, ch.SendingOK)
 		require.Contains(w, ch.SendingWhy, "token")
 		require.NotContains(w, ch.SendingWhy, botToken)
 
 		w.bot.ReplaceToken(botToken)
-		require.NoError(w, w.store.SendingWorks(w.ctx, w.channel))
-		_, err = w.jobs.Release(w.ctx)
+		_, err := w.store.Resend(w.ctx, w.env, id, m, uuid.Nil, 0)
 		require.NoError(w, err)
 		w.deliver()
 		require.Equal(w, "two", ann.Inbox()[0].Text)
+		require.True(w, w.now(w.channel).SendingOK)
 	})
 }
 
@@ -179,7 +179,7 @@ func TestWeatherTelegramTakesASendAndItsAnswerIsLost(t *testing.T) {
 	eachWeather(t, func(w *weather) {
 		ann := w.bot.Customer(5, "Ann")
 		id := w.chatWith(ann, "hello")
-		w.bot.FailNext("sendMessage", telegramtest.AfterAccepting(telegramtest.Drop()))
+		w.bot.FailNext("sendMessage", double.AfterAccepting(double.Drop()))
 		m := w.replies(id, "one")
 		w.replies(id, "two")
 		w.deliver()

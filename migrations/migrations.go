@@ -1,4 +1,4 @@
-// Package migrations holds the schema steps. Steps under common run on both databases, those under postgres on PostgreSQL
+// Package migrations holds the schema steps. Steps under common run on both databases, those under postgres and sqlite on one
 // only. Released steps are never edited; a step expands first, contracts in a later release, so that old and new processes
 // can run side by side.
 package migrations
@@ -14,3 +14,8 @@ var Common embed.FS
 //
 //go:embed postgres/*.sql
 var Postgres embed.FS
+
+// SQLite steps, for SQLite only.
+//
+//go:embed sqlite/*.sql
+var SQLite embed.FS

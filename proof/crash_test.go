@@ -9,7 +9,7 @@ import (
 
 	"waggle/api/client"
 	"waggle/api/gen"
-	"waggle/channels/telegram/telegramtest"
+	"waggle/channels/double"
 	"waggle/crm/creatio/creatiotest"
 	"waggle/proof/runner"
 )
@@ -83,7 +83,7 @@ func TestWorkerKilledInTheMiddleOfASend(t *testing.T) {
 		runner.WriteAll(ctx, people, 1)
 		chats, err := p.town.Assigned(ctx, people)
 		require.NoError(t, err)
-		p.Bot.FailNext("sendMessage", telegramtest.AfterAccepting(telegramtest.Hang()))
+		p.Bot.FailNext("sendMessage", double.AfterAccepting(double.Hang()))
 		c := people[0]
 		require.NoError(t, p.town.Reply(ctx, c, chats[c.Name], 1))
 		require.NoError(t, c.Has(ctx, 1))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"waggle/channels/double"
 	"waggle/channels/telegram/telegramtest"
 	"waggle/crm/creatio/creatiotest"
 	"waggle/proof/runner"
@@ -175,7 +176,7 @@ func TestTelegramLimits(t *testing.T) {
 	everywhere(t, "M.6 a lost answer: the reply stands as unknown, once, and the next ones go on", func(t *testing.T, ctx context.Context, p place) {
 		people := p.town.OnTelegram(2)
 		runner.WriteAll(ctx, people, 1)
-		p.Bot.FailNext("sendMessage", telegramtest.AfterAccepting(telegramtest.Drop()), telegramtest.Drop())
+		p.Bot.FailNext("sendMessage", double.AfterAccepting(double.Drop()), double.Drop())
 		p.answerAll(t, ctx, people, 3)
 		require.NoError(t, p.town.Audit(ctx))
 		unknown, err := p.town.Unknown(ctx)

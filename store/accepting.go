@@ -39,9 +39,6 @@ func (s *Store) PassOn(ctx context.Context, environment, id uuid.UUID, version i
 		if c.AssignmentVersion != version {
 			return c, refused("the chat has changed meanwhile")
 		}
-		if err := s.lockAgents(ctx, tx, environment, c.AgentID, to); err != nil {
-			return c, err
-		}
 		demand := func(q *bun.UpdateQuery) *bun.UpdateQuery {
 			return q.Where("assigned_at <= ?", At(before)).Where("accepted_at IS NULL").Where("NOT on_hold").
 				Where("EXISTS (SELECT 1 FROM environments AS e WHERE e.id = ? AND e.chats_enabled)", environment)
@@ -63,17 +60,6 @@ func (s *Store) PassOn(ctx context.Context, environment, id uuid.UUID, version i
 		}
 		return after, nil
 	})
-}
-
-// lockAgents locks the rows of two agents in the order of their ids, so that two exchanges never wait for each other.
-func (s *Store) lockAgents(ctx context.Context, tx bun.Tx, environment, a, b uuid.UUID) error {
-	q := tx.NewSelect().Model((*Agent)(nil)).Column("id").Where("a.environment_id = ?", environment).
-		Where("a.id IN (?, ?)", a, b).OrderExpr("a.id")
-	var ids []uuid.UUID
-	if err := s.d.forUpdate(q).Scan(ctx, &ids); err != nil {
-		return fmt.Errorf("lock agents %s and %s: %w", a, b, err)
-	}
-	return nil
 }
 
 // Silence is how long an agent's browser may be silent before he counts as offline.

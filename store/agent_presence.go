@@ -13,7 +13,7 @@ import (
 
 func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
 
-// SetAgentStatus sets an agent's status. One who becomes active has the environment's waiting chats looked at anew.
+// SetAgentStatus sets an agent's status.
 func (s *Store) SetAgentStatus(ctx context.Context, environment, id uuid.UUID, status chat.AgentStatus) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		now, err := s.now(ctx, tx)
@@ -24,9 +24,6 @@ func (s *Store) SetAgentStatus(ctx context.Context, environment, id uuid.UUID, s
 			Set("status_at = CASE WHEN status = ? THEN status_at ELSE ? END", status, At(now)).Set("status = ?", status).
 			Where("environment_id = ?", environment).Where("id = ?", id).Where("deleted_at IS NULL")
 		if status == chat.Active {
-			if err := s.lookAnew(ctx, tx, environment); err != nil {
-				return err
-			}
 			// Who is watched is watched from now on: an old heartbeat must not send him offline again at once.
 			q = q.Set("heartbeat_at = CASE WHEN heartbeat_at IS NULL THEN NULL ELSE ? END", s.d.now())
 		}

@@ -15,11 +15,9 @@ import (
 // AgentCard is an agent with what the card shows beside him.
 type AgentCard struct {
 	Agent
-	Channels  []uuid.UUID // he serves; empty: all channels of his queues (b16)
-	Queues    []uuid.UUID // he is in
-	Position  int         // queue position: his group's; 0 without a group
-	Load      int         // the weights of his open chats, those on hold not counted
-	OpenChats int         // how many those are
+	Channels []uuid.UUID // he serves; empty: all channels of his queues (b16)
+	Queues   []uuid.UUID // he is in
+	Position int         // queue position: his group's; 0 without a group
 }
 
 // AgentFilter narrows a list of agents. Zero values narrow nothing.
@@ -78,17 +76,10 @@ func (s *Store) agentCards(ctx context.Context, environment uuid.UUID, agents []
 	var channels []AgentChannel
 	var queues []QueueAgent
 	var groups []AgentGroup
-	var loads []struct {
-		AgentID uuid.UUID
-		Load    int
-		Chats   int
-	}
 	err := errors.Join(
 		s.read.NewSelect().Model(&channels).Where("environment_id = ?", environment).Where("agent_id IN (?)", bun.List(ids)).Order("channel_id").Scan(ctx),
 		s.read.NewSelect().Model(&queues).Where("environment_id = ?", environment).Where("agent_id IN (?)", bun.List(ids)).Order("queue_id").Scan(ctx),
 		s.read.NewSelect().Model(&groups).Where("environment_id = ?", environment).Scan(ctx),
-		s.read.NewSelect().Table("chats").ColumnExpr("agent_id, CAST(sum(weight) AS int) AS load, CAST(count(*) AS int) AS chats").
-			Where("environment_id = ?", environment).Where("agent_id IN (?)", bun.List(ids)).Where("closed_at IS NULL").Where("NOT on_hold").Group("agent_id").Scan(ctx, &loads),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("read agents' cards: %w", err)
@@ -98,9 +89,6 @@ func (s *Store) agentCards(ctx context.Context, environment uuid.UUID, agents []
 	}
 	for _, q := range queues {
 		at[q.AgentID].Queues = append(at[q.AgentID].Queues, q.QueueID)
-	}
-	for _, l := range loads {
-		at[l.AgentID].Load, at[l.AgentID].OpenChats = l.Load, l.Chats
 	}
 	for i := range cards {
 		if g := slices.IndexFunc(groups, func(g AgentGroup) bool { return g.ID == cards[i].GroupID }); g >= 0 {
@@ -120,9 +108,6 @@ func (s *Store) CreateAgent(ctx context.Context, a *Agent, channels []uuid.UUID)
 			return err
 		}
 		a.CreatedAt, a.StatusAt = At(now), At(now)
-		if err := s.lookAnew(ctx, tx, a.EnvironmentID); err != nil {
-			return err
-		}
 		if err := s.groupExists(ctx, tx, a.EnvironmentID, a.GroupID); err != nil {
 			return err
 		}
@@ -145,15 +130,11 @@ func (s *Store) CreateAgent(ctx context.Context, a *Agent, channels []uuid.UUID)
 }
 
 // ChangeAgent stores the card of a: name, nickname, CRM user, enabled, Max load and group and, unless channels is nil, the
-// channels he serves instead of the former ones. The environment's waiting chats are looked at anew. An agent who is not
-// enabled any more loses his open chats to their queues (S3.29); ChangeAgent returns them.
+// channels he serves instead of the former ones. An agent who is not enabled any more loses his open chats to their queues (S3.29); ChangeAgent returns them.
 func (s *Store) ChangeAgent(ctx context.Context, a *Agent, channels []uuid.UUID) (returned []uuid.UUID, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		returned = nil
 		if _, err := s.lockAgentChats(ctx, tx, a.EnvironmentID, a.ID); err != nil {
-			return err
-		}
-		if err := s.lookAnew(ctx, tx, a.EnvironmentID); err != nil {
 			return err
 		}
 		if err := s.groupExists(ctx, tx, a.EnvironmentID, a.GroupID); err != nil {

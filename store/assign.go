@@ -27,10 +27,13 @@ type giving struct {
 	demand   func(*bun.UpdateQuery) *bun.UpdateQuery
 }
 
-// give assigns a locked chat to an agent with room: his row is locked, his load summed and his rights looked at again; then
+// give assigns a locked chat to an agent with room: his row is locked, his load and his rights are looked at again; then
 // one UPDATE repeats what the decision was based on. ErrConflict says why he cannot have it.
 func (s *Store) give(ctx context.Context, tx bun.Tx, c Chat, now time.Time, g giving) (Chat, error) {
-	a, err := s.lockAgent(ctx, tx, c.EnvironmentID, g.to)
+	if c.Elsewhere() {
+		return Chat{}, refused(c.Thread().HeldElsewhere())
+	}
+	a, err := s.lockAgent(ctx, tx, c.EnvironmentID, g.to, c.AgentID)
 	if err != nil {
 		return Chat{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -55,7 +56,7 @@ func (s *Store) ChangeChannel(ctx context.Context, environment, id uuid.UUID, c 
 		if c.Queue == nil || *c.Queue == uuid.Nil {
 			return nil
 		}
-		_, err = s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		err = s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
 			return q.Set("queue_id = ?", *c.Queue).Set("look_at = 0").
 				Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now())
 		}, "environment_id = ? AND channel_id = ? AND closed_at IS NULL AND agent_id IS NULL AND queue_id IS NULL", environment, id)
@@ -66,6 +67,10 @@ func (s *Store) ChangeChannel(ctx context.Context, environment, id uuid.UUID, c 
 	})
 }
 
+// connecting is how long a channel that is being connected is not asked about at the messenger: it would answer that nothing
+// leads here yet.
+const connecting = time.Minute
+
 // ChannelConnection is what a channel is connected by.
 type ChannelConnection struct {
 	AccountID   string
@@ -75,8 +80,8 @@ type ChannelConnection struct {
 	Receive     string
 }
 
-// ConnectChannel makes a channel Active, with good health, and wakes what waits to be sent. The version is the one the
-// caller saw: another is ErrMoved. Another channel's account is an *AccountTakenError.
+// ConnectChannel makes a channel Active, with good health, wakes what waits to be sent, and asks for what its webhook may have
+// missed. The version is the one the caller saw: another is ErrMoved. Another channel's account is an *AccountTakenError.
 func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnection) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		now, err := s.now(ctx, tx)
@@ -86,14 +91,15 @@ func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnec
 		q := s.setConnection(tx, ch, c).Set("state = ?", chat.ChannelActive).
 			Set("receiving_since = CASE WHEN receiving_ok THEN receiving_since ELSE ? END", At(now)).Set("receiving_ok = ?", true).Set("receiving_why = ''").
 			Set("sending_since = CASE WHEN sending_ok THEN sending_since ELSE ? END", At(now)).Set("sending_ok = ?", true).Set("sending_why = ''").
-			Set("send_retry_at = NULL")
+			Set("connected_at = CASE WHEN state = ? THEN connected_at ELSE ? END", chat.ChannelActive, s.d.now()).Set("send_retry_at = NULL").
+			Set("check_at = NULL").Set("reread_at = ?", s.d.now())
 		if err := movedUnless(changed(q.Exec(ctx))); err != nil {
 			return err
 		}
 		if err := s.lockWaiting(ctx, tx, ch.ID); err != nil {
 			return err
 		}
-		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("out_due_at = ?", s.d.now()).
+		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("out_due_at = ?", s.d.now()).Set("out_refused = 0").
 			Where("environment_id = ?", ch.EnvironmentID).Where("channel_id = ?", ch.ID).Where("out_due_at IS NOT NULL").Exec(ctx)
 		return err
 	})
@@ -103,7 +109,7 @@ func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnec
 // ReplaceConnection changes what a channel that is not Active will be connected by. The version is as for ConnectChannel.
 func (s *Store) ReplaceConnection(ctx context.Context, ch *Channel, c ChannelConnection) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		return movedUnless(changed(s.setConnection(tx, ch, c).Exec(ctx)))
+		return movedUnless(changed(s.setConnection(tx, ch, c).Set("check_at = ? + ?", s.d.now(), connecting.Microseconds()).Exec(ctx)))
 	})
 	return s.connectionError(ctx, "change", ch, c, err)
 }

@@ -125,6 +125,17 @@ func (s *Store) WebhookChannels(ctx context.Context, environment uuid.UUID) ([]s
 	return names, nil
 }
 
+// OtherWebhookChannels returns the other Active channels of a channel's kind and environment whose messenger delivers to us.
+func (s *Store) OtherWebhookChannels(ctx context.Context, ch *Channel) ([]Channel, error) {
+	var others []Channel
+	err := s.read.NewSelect().Model(&others).Where("ch.environment_id = ?", ch.EnvironmentID).Where("ch.kind = ?", ch.Kind).Where("ch.id <> ?", ch.ID).
+		Where("ch.state = ?", chat.ChannelActive).Where("ch.receive = ?", "webhook").OrderExpr("ch.id").Scan(ctx, &others)
+	if err != nil {
+		return nil, fmt.Errorf("list the channels beside channel %s: %w", ch.ID, err)
+	}
+	return others, nil
+}
+
 // CreateChannel adds a channel, whose ID, secrets and state are set. It returns the id of the channel, which in a replay is
 // the first request's. An account that another channel has is an *AccountTakenError, a queue that is not there ErrNotFound.
 func (s *Store) CreateChannel(ctx context.Context, ch *Channel, i Idem) (id uuid.UUID, replayed bool, err error) {
@@ -138,6 +149,14 @@ func (s *Store) CreateChannel(ctx context.Context, ch *Channel, i Idem) (id uuid
 		}
 		ch.CreatedAt, ch.Version = At(now), 1
 		ch.ReceivingSince, ch.SendingSince = At(now), At(now)
+		unmoved, err := s.unmoved(ctx, tx)
+		if err != nil {
+			return uuid.Nil, err
+		}
+		ch.CheckAt = At(unmoved.Add(connecting))
+		if ch.State == chat.ChannelActive {
+			ch.ConnectedAt = At(unmoved)
+		}
 		if _, err := tx.NewInsert().Model(ch).Exec(ctx); err != nil {
 			return uuid.Nil, fmt.Errorf("add channel %q: %w", ch.Name, err)
 		}

@@ -242,28 +242,6 @@ func TestDeactivatingWinsOverAssigning(t *testing.T) {
 	})
 }
 
-func TestWaitingChatsAreLookedAtAnew_S3_16(t *testing.T) {
-	for name, change := range map[string]func(sc *storetest.Scene, agent, queue uuid.UUID){
-		"becomes active": func(sc *storetest.Scene, agent, _ uuid.UUID) { sc.Status(agent, chat.Active) },
-		"a card changes": func(sc *storetest.Scene, agent, _ uuid.UUID) {
-			sc.Card(agent, func(a *store.Agent) { a.Enabled = true })
-		},
-		"joins a queue":     func(sc *storetest.Scene, agent, queue uuid.UUID) { sc.Members(queue, agent) },
-		"a new agent comes": func(sc *storetest.Scene, _, _ uuid.UUID) { sc.Agent("New") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachScene(t, func(t *testing.T, sc *storetest.Scene) {
-				agent, queue := sc.Agent("Ann"), sc.Queue(chat.ToAllAgents, 0)
-				id := sc.Writes(sc.Channel(queue, 1), "7")
-				_, err := sc.DB().NewUpdate().Model((*store.Chat)(nil)).Set("look_at = ?", int64(9e18)).Where("id = ?", id).Exec(context.Background())
-				require.NoError(t, err)
-				change(sc, agent, queue)
-				require.Zero(t, sc.Look(id).LookAt)
-			})
-		})
-	}
-}
-
 func TestHeartbeatsAreWatchedOnlyOnceThereWasOne(t *testing.T) {
 	eachScene(t, func(t *testing.T, sc *storetest.Scene) {
 		ctx := context.Background()

@@ -68,12 +68,20 @@ func (s *Store) closeStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 		q = q.Set("closed_at = ?", At(now)).Set("close_reason = ?", data.Reason).Set("closed_by = ?", nullID(by)).
 			Set("on_hold = ?", false).Set("closing_since = NULL").Set("agent_due_since = NULL").Set("look_at = 0").
 			Where("closed_at IS NULL")
-		return demand(q)
+		return demand(s.closesThread(q))
 	})
 	if err != nil {
 		return Chat{}, err
 	}
 	return after, s.forgetTries(ctx, tx, c)
+}
+
+// closesThread gives a conversation of ours back, so that a bot may answer what comes next. What waited for another app to give
+// it back is not waited for any more: it fails.
+func (s *Store) closesThread(q *bun.UpdateQuery) *bun.UpdateQuery {
+	return s.wakes(q).Set("bot_due_since = NULL").Set("thread_tries = 0").
+		Set("thread_wish = CASE WHEN thread_owner = ? THEN ? ELSE '' END", chat.ThreadOurs, chat.WishRelease).
+		Set("thread_due_at = CASE WHEN thread_owner = ? THEN ? END", chat.ThreadOurs, s.d.now())
 }
 
 func (s *Store) forgetTries(ctx context.Context, tx bun.Tx, c Chat) error {
@@ -84,7 +92,7 @@ func (s *Store) forgetTries(ctx context.Context, tx bun.Tx, c Chat) error {
 }
 
 // ReopenChat opens a closed chat again, for the agent by; zero: for whom had it last, if he still serves chats; otherwise it
-// waits. It may exceed his room, which then takes no new chats. While the person has another open chat on that channel it is
+// waits, as it does while another app holds the conversation. It may exceed his room, which then takes no new chats. While the person has another open chat on that channel it is
 // ErrConflict.
 func (s *Store) ReopenChat(ctx context.Context, environment, id, by uuid.UUID) (ch Changed, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -109,11 +117,17 @@ func (s *Store) ReopenChat(ctx context.Context, environment, id, by uuid.UUID) (
 		if err != nil {
 			return err
 		}
-		agent, err := s.reopensFor(ctx, tx, c, by)
+		thread, err := s.threadOf(ctx, tx, environment, identity)
 		if err != nil {
 			return err
 		}
-		after, err := s.reopenStep(ctx, tx, c, now, agent)
+		agent := uuid.Nil // a bot's chat is no agent's
+		if !thread.Elsewhere() {
+			if agent, err = s.reopensFor(ctx, tx, c, by); err != nil {
+				return err
+			}
+		}
+		after, err := s.reopenStep(ctx, tx, c, now, agent, thread)
 		ch = Changed{Chat: after, From: c.AgentID}
 		return err
 	})
@@ -143,7 +157,7 @@ func (s *Store) reopensFor(ctx context.Context, tx bun.Tx, c Chat, by uuid.UUID)
 	if agent == uuid.Nil {
 		return uuid.Nil, nil
 	}
-	a, err := s.lockAgent(ctx, tx, c.EnvironmentID, agent)
+	a, err := s.lockAgent(ctx, tx, c.EnvironmentID, agent, uuid.Nil)
 	switch {
 	case err != nil && !isNotFound(err):
 		return uuid.Nil, err
@@ -156,7 +170,7 @@ func (s *Store) reopensFor(ctx context.Context, tx bun.Tx, c Chat, by uuid.UUID)
 	}
 }
 
-func (s *Store) reopenStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time, agent uuid.UUID) (Chat, error) {
+func (s *Store) reopenStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time, agent uuid.UUID, thread chat.Thread) (Chat, error) {
 	has := nullTime(now, agent != uuid.Nil)
 	e := Entry{Kind: chat.EntryOpened, Author: authorOf(agent), AgentID: agent}
 	return s.step(ctx, tx, c, now, e, EntryData{Reopened: true, From: c.AgentID, To: agent}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
@@ -167,6 +181,8 @@ func (s *Store) reopenStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time
 			Set(`queue_id = CASE WHEN EXISTS (SELECT 1 FROM queues AS q WHERE q.id = c.queue_id AND q.deleted_at IS NULL) THEN queue_id
 				ELSE (SELECT ch.queue_id FROM channels AS ch WHERE ch.id = c.channel_id) END`).
 			Set("agent_due_since = CASE WHEN unanswered_since IS NOT NULL THEN CAST(? AS bigint) END", has).
+			Set("thread_owner = ?", thread.Owner).Set("thread_app = ?", thread.App).Set("thread_wish = ''").Set("thread_due_at = NULL").
+			Set("bot_due_since = CASE WHEN unanswered_since IS NOT NULL THEN CAST(? AS bigint) END", nullTime(now, thread.Elsewhere())).
 			// The client's silence counts anew, if it is his turn: our last message reached him.
 			Set(`closing_since = CASE WHEN last_direction = 'out' AND (SELECT t.state FROM timeline AS t WHERE t.chat_id = c.id AND t.kind = 'message'
 				ORDER BY t.seq DESC LIMIT 1) IN ('sent', 'delivered', 'read') THEN CAST(? AS bigint) END`, At(now)).

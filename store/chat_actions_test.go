@@ -163,12 +163,12 @@ func TestResend(t *testing.T) {
 		id := d.accepted("u")
 		waits := d.Look(id).UnansweredSince
 		message := d.Replies(id, d.a)
-		_, err := d.Resend(ctx, d.Env, id, message, d.a)
+		_, err := d.Resend(ctx, d.Env, id, message, d.a, 0)
 		require.ErrorIs(t, err, store.ErrConflict, "it is on its way")
 		d.Settle(chat.PartFailed)
 		assert.Equal(t, waits, d.Look(id).UnansweredSince, "a reply that failed answered nothing")
 
-		_, err = d.Resend(ctx, d.Env, id, message, d.a)
+		_, err = d.Resend(ctx, d.Env, id, message, d.a, 0)
 		require.NoError(t, err)
 		assert.True(t, d.Look(id).UnansweredSince.IsZero())
 		d.Settle(chat.PartSent)
@@ -192,7 +192,7 @@ func TestResendDoesNotAnswerWhatCameLater(t *testing.T) {
 			d.Writes(d.channel, user)
 			before := d.Look(id)
 			require.False(t, before.UnansweredSince.IsZero())
-			_, err := d.Resend(ctx, d.Env, id, message, d.a)
+			_, err := d.Resend(ctx, d.Env, id, message, d.a, 0)
 			require.NoError(t, err)
 			after := d.Look(id)
 			assert.Equal(t, before.UnansweredSince, after.UnansweredSince, user)

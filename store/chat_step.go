@@ -16,10 +16,10 @@ import (
 
 // EntryData is what a timeline entry tells that is neither a message nor an edit, in its column data.
 type EntryData struct {
-	From     uuid.UUID `json:"from,omitzero"`      // assigned: the agent before; zero: nobody
+	From     uuid.UUID `json:"from,omitzero"`      // assigned, thread: the agent before; zero: nobody
 	To       uuid.UUID `json:"to,omitzero"`        // assigned: the agent now; zero: it waits
 	Queue    uuid.UUID `json:"queue,omitzero"`     // assigned: the queue it waits in
-	Why      string    `json:"why,omitempty"`      // why it was assigned or closed
+	Why      string    `json:"why,omitempty"`      // why it was assigned or closed; thread: what happened
 	Reason   string    `json:"reason,omitempty"`   // closed: the way it was closed
 	Process  uuid.UUID `json:"process,omitzero"`   // the process instance that did it
 	Accepted bool      `json:"accepted,omitempty"` // assigned: the agent accepted what he had been given

@@ -16,8 +16,11 @@ type ChatView struct {
 	ContactName   string
 	AgentName     string
 	AgentNickname string
+	BlockedAt     Time // since when the customer takes no messages of the channel
 	QueueTimeout  *int // minutes of its queue's own completion timeout
 	Unserved      bool // it waits, but its channel has no queue and no agent lists it
+	ChannelKind   string
+	ClientWroteAt Time // his last message in this chat
 }
 
 // Viewer is who looks at chats.
@@ -76,14 +79,21 @@ func (s *Store) ChatFor(ctx context.Context, environment, id uuid.UUID, v Viewer
 	return c, one(q.Scan(ctx), "chat "+id.String())
 }
 
+// clientWroteAt is when the client of chat c wrote last; it takes the arguments In, EntryMessage, In.
+const clientWroteAt = `CASE WHEN c.last_direction = ? THEN c.last_message_at ELSE
+	(SELECT l.at FROM timeline AS l WHERE l.chat_id = c.id AND l.kind = ? AND l.direction = ? ORDER BY l.seq DESC LIMIT 1) END`
+
 func (s *Store) chatViews(dest any, environment uuid.UUID) *bun.SelectQuery {
 	return s.read.NewSelect().Model(dest).ColumnExpr("c.*").
 		ColumnExpr("coalesce(co.name, '') AS contact_name").
 		ColumnExpr("coalesce(a.name, '') AS agent_name").ColumnExpr("coalesce(a.nickname, '') AS agent_nickname").
-		ColumnExpr("q.timeout_minutes AS queue_timeout").
+		ColumnExpr("q.timeout_minutes AS queue_timeout").ColumnExpr("i.blocked_at").
+		ColumnExpr("ch.kind AS channel_kind").ColumnExpr(clientWroteAt+" AS client_wrote_at", chat.In, chat.EntryMessage, chat.In).
 		ColumnExpr(`(c.queue_id IS NULL AND c.agent_id IS NULL AND c.closed_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM agent_channels AS ac WHERE ac.channel_id = c.channel_id)) AS unserved`).
+		Join("JOIN channels AS ch ON ch.id = c.channel_id").
 		Join("LEFT JOIN contacts AS co ON co.id = c.contact_id").
+		Join("LEFT JOIN identities AS i ON i.id = c.identity_id").
 		Join("LEFT JOIN agents AS a ON a.id = c.agent_id").
 		Join("LEFT JOIN queues AS q ON q.id = c.queue_id").
 		Where("c.environment_id = ?", environment)
@@ -101,21 +111,21 @@ func whereStatus(q *bun.SelectQuery, status chat.Status) *bun.SelectQuery {
 	case chat.Held:
 		return q.Where("c.held_reason IS NOT NULL")
 	case chat.Waiting:
-		return q.Where("c.held_reason IS NULL").Where("c.agent_id IS NULL")
+		return q.Where(waitsForAgent)
 	case chat.OnHold:
 		return q.Where("c.held_reason IS NULL").Where("c.on_hold")
 	case chat.Assigned:
 		return q.Where("c.held_reason IS NULL").Where("NOT c.on_hold").Where("c.agent_id IS NOT NULL").Where("c.accepted_at IS NULL")
 	case chat.InProgress:
 		return q.Where("c.held_reason IS NULL").Where("NOT c.on_hold").Where("c.agent_id IS NOT NULL").Where("c.accepted_at IS NOT NULL")
-	default: // no bot holds a chat
-		return q.Where("1 = 0")
+	default: // with a bot
+		return q.Where("c.held_reason IS NULL").Where("c.thread_owner = ?", chat.ThreadOthers)
 	}
 }
 
 // seenBy narrows q to what the viewer may see. An agent sees the chats that are his, also closed ones, and those he could
-// accept now: while he is active and has room, waiting chats of his queues "To all agents" (b17), and those of channels
-// without a queue that he lists (b16).
+// take now: while he is active and has room, waiting chats of his queues "To all agents" (b17), and those of channels
+// without a queue that he lists (b16); of both, and of his other queues, what a bot has (S3.60).
 func (s *Store) seenBy(ctx context.Context, q *bun.SelectQuery, environment uuid.UUID, v Viewer) (*bun.SelectQuery, error) {
 	if v.All {
 		return q, nil
@@ -144,11 +154,11 @@ func (s *Store) seenBy(ctx context.Context, q *bun.SelectQuery, environment uuid
 	}), nil
 }
 
-// offeredTo narrows q to the waiting chats that an agent with so much room left could accept.
+// offeredTo narrows q to the chats that an agent with so much room left could accept, or take back from a bot.
 func offeredTo(q *bun.SelectQuery, a *chat.RoutedAgent, left int) *bun.SelectQuery {
 	const listed = "EXISTS (SELECT 1 FROM agent_channels AS ac WHERE ac.agent_id = ? AND ac.channel_id = c.channel_id)"
 	const queued = `EXISTS (SELECT 1 FROM queue_agents AS qa JOIN queues AS qq ON qq.id = qa.queue_id
-		WHERE qa.agent_id = ? AND qa.queue_id = c.queue_id AND qq.rule = ?)`
+		WHERE qa.agent_id = ? AND qa.queue_id = c.queue_id AND (qq.rule = ? OR c.thread_owner = 'other'))`
 	q = q.Where("c.agent_id IS NULL").Where("c.closed_at IS NULL").Where("c.weight <= ?", left)
 	if len(a.Channels) == 0 {
 		return q.Where(queued, a.ID, chat.ToAllAgents)

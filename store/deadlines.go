@@ -66,11 +66,13 @@ func (s *Store) TransferUnanswered(ctx context.Context, environment uuid.UUID, t
 }
 
 // PutOff records why nobody could take these chats, still unanswered since before, and when they are looked at next. One that
-// another run has transferred meanwhile keeps that run's reason.
+// another run has transferred meanwhile keeps that run's reason, and one that somebody is changing now is left as it is: it may be
+// quite another soon, and nobody waits for so many.
 func (s *Store) PutOff(ctx context.Context, environment uuid.UUID, chats []uuid.UUID, why string, before, until time.Time) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("transfer_why = ?", why).Set("look_at = ?", At(until)).
-			Where("c.environment_id = ?", environment).Where("c.id IN (?)", bun.List(chats)).Where("c.agent_due_since <= ?", At(before)).Exec(ctx)
+		due := s.d.skipLocked(tx.NewSelect().Model((*Chat)(nil)).Column("c.id").Where("c.environment_id = ?", environment).
+			Where("c.id IN (?)", bun.List(chats)).Where("c.agent_due_since <= ?", At(before)))
+		_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("transfer_why = ?", why).Set("look_at = ?", At(until)).Where("c.id IN (?)", due).Exec(ctx)
 		return err
 	})
 	if err != nil {

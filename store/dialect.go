@@ -34,9 +34,12 @@ type postgres struct{}
 
 func (postgres) now() bun.Safe { return "(extract(epoch from clock_timestamp()) * 1000000)::bigint" }
 
-func (postgres) forUpdate(q *bun.SelectQuery) *bun.SelectQuery { return q.For("UPDATE") }
+// forUpdate lets others refer to the rows meanwhile: their foreign keys would wait otherwise, and close circles of waiting.
+func (postgres) forUpdate(q *bun.SelectQuery) *bun.SelectQuery { return q.For("NO KEY UPDATE") }
 
-func (postgres) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q.For("UPDATE SKIP LOCKED") }
+func (postgres) skipLocked(q *bun.SelectQuery) *bun.SelectQuery {
+	return q.For("NO KEY UPDATE SKIP LOCKED")
+}
 
 func (d postgres) lockInOrder(ctx context.Context, tx bun.Tx, q *bun.SelectQuery) error {
 	_, err := tx.NewSelect().TableExpr("(?) AS locked", d.forUpdate(q.ColumnExpr("id").OrderExpr("id"))).ColumnExpr("count(*)").Exec(ctx)
@@ -65,7 +68,7 @@ func sqlState(err error) string {
 	if errors.As(err, &e) {
 		return e.Field('C')
 	}
-	return ""
+	return receiveState(err)
 }
 
 type sqlite struct{}

@@ -31,6 +31,8 @@ type Secrets struct {
 	Password     string `json:"password,omitempty"`
 	APIKey       string `json:"api_key,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty"`
+
+	LoginClientSecret string `json:"login_client_secret,omitempty"`
 }
 
 // Secrets opens the environment's sealed secrets.
@@ -100,6 +102,9 @@ func (e *Environment) SimultaneousLimit() int {
 func (e *Environment) AcceptTimeout() int {
 	return chat.AcceptTimeout(e.AcceptTimeoutMinutes, e.FromCRM()).Value
 }
+
+// BotTimeout is after how many minutes in force a silent bot's conversation is asked back; 0: never.
+func (e *Environment) BotTimeout() int { return chat.BotTimeout(e.BotTimeoutMinutes).Value }
 
 // CurrentKey is the secret key the environment goes by, expired or not: the latest that is not revoked.
 func (s *Store) CurrentKey(ctx context.Context, environment uuid.UUID) (SecretKey, error) {

@@ -70,7 +70,7 @@ func (s *Store) noteFailure(ctx context.Context, db bun.IDB, f Failure, now time
 	return nil
 }
 
-// mendFailure notes that what had failed is through.
+// mendFailure notes that what had failed is through, or is tried again because somebody wants it: if that fails, it is open again.
 func mendFailure(ctx context.Context, tx bun.Tx, environment uuid.UUID, kind, subject string, id uuid.UUID) error {
 	_, err := tx.NewUpdate().Model((*Failure)(nil)).Set("status = ?", FailureRedriven).
 		Where("environment_id = ?", environment).Where("kind = ?", kind).Where("subject = ?", subject).Where("subject_key = ?", id.String()).
@@ -234,7 +234,7 @@ func (s *Store) sendAgain(ctx context.Context, tx bun.Tx, f *Failure, message uu
 		return fmt.Errorf("the message is %s: %w", e.State, ErrConflict)
 	}
 	_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartPlanned).Set("error = ''").
-		Where("environment_id = ?", c.EnvironmentID).Where("message_id = ?", message).Where("state <> ?", chat.PartSent).Exec(ctx)
+		Where("environment_id = ?", c.EnvironmentID).Where("message_id = ?", message).Where("state NOT IN (?, ?, ?)", chat.PartSent, chat.PartDelivered, chat.PartRead).Exec(ctx)
 	if err == nil {
 		_, err = tx.NewUpdate().Model(e).Set("state = ?", chat.MessageAccepted).Set("error = ''").WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx)
 	}

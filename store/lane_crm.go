@@ -61,7 +61,7 @@ func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner stri
 }
 
 func (s *Store) sleepHeld(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
-	_, err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("crm_due_at = NULL") },
+	err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("crm_due_at = NULL") },
 		"environment_id = ? AND held_reason IS NOT NULL AND crm_due_at IS NOT NULL", environment)
 	return err
 }
@@ -86,10 +86,10 @@ type PushEntry struct {
 	ChatID   uuid.UUID
 	Seq      int64
 	Kind     chat.EntryKind
-	TargetID uuid.UUID `bun:",nullzero"` // of an edit: the message
+	TargetID uuid.UUID `bun:",nullzero"` // of an addition or edit: the message
 }
 
-// PushMessage is a message as the CRM should have it: with its final text, at a time that differs from that of every other
+// PushMessage is a message as the CRM should have it: as it stands, at a time that differs from that of every other
 // message of the chat by a millisecond at least, in their order, and is the same each time.
 type PushMessage struct {
 	ID          uuid.UUID
@@ -97,11 +97,14 @@ type PushMessage struct {
 	Seq         int64
 	Direction   chat.Direction
 	Author      chat.Author
-	AgentID     uuid.UUID `bun:",nullzero"`
-	Text        string
-	Attachments []channels.Attachment `bun:",nullzero,type:jsonb"`
+	AgentID     uuid.UUID             `bun:",nullzero"`
+	ExternalID  string                `bun:",nullzero"`
+	First       string                `bun:"text"`                 // what it said at first
+	Attachments []channels.Attachment `bun:",nullzero,type:jsonb"` // what it brought at first
 	CRMError    string                `bun:"crm_error"`
 	CreatedMS   int64                 `bun:"created_ms"` // since 1970, UTC
+	Text        string                `bun:"-"`
+	Files       []File                `bun:"-"`
 }
 
 // LoadPush reads what the claimed chats need, up to limit timeline entries.
@@ -113,7 +116,7 @@ func (s *Store) LoadPush(ctx context.Context, claim PushClaim, limit int) (*Push
 		l.chats = append(l.chats, c.ID)
 	}
 	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return l.entries(ctx, limit) }, l.lasts, l.messages, l.edits, l.waiting,
+		func(ctx context.Context) error { return l.entries(ctx, limit) }, l.lasts, l.messages, l.changes, l.waiting,
 		func(ctx context.Context) error { return l.parents(ctx, claim.Chats) },
 	} {
 		if err := step(ctx); err != nil {
@@ -147,7 +150,7 @@ func (l *pushLoader) entries(ctx context.Context, limit int) error {
 		switch e.Kind {
 		case chat.EntryMessage:
 			l.needed = append(l.needed, e.ID)
-		case chat.EntryEdit:
+		case chat.EntryAddition, chat.EntryEdit:
 			l.needed = append(l.needed, e.TargetID)
 		}
 	}
@@ -183,7 +186,7 @@ func (l *pushLoader) messages(ctx context.Context) error {
 	}
 	var rows []*PushMessage
 	all := l.s.read.NewSelect().TableExpr("timeline AS t").
-		ColumnExpr("t.id, t.chat_id, t.seq, t.direction, t.author, t.agent_id, t.text, t.attachments, t.crm_error").
+		ColumnExpr("t.id, t.chat_id, t.seq, t.direction, t.author, t.agent_id, t.external_id, t.text, t.attachments, t.crm_error").
 		ColumnExpr("max(t.at / 1000 - t.seq) OVER (PARTITION BY t.chat_id ORDER BY t.seq) + t.seq AS created_ms").
 		Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.kind = ?", chat.EntryMessage)
 	err := l.s.read.NewSelect().TableExpr("(?) AS m", all).ColumnExpr("m.*").Where("m.id IN (?)", bun.List(l.needed)).Scan(ctx, &rows)
@@ -196,28 +199,25 @@ func (l *pushLoader) messages(ctx context.Context) error {
 	return nil
 }
 
-// edits gives the messages their final text.
-func (l *pushLoader) edits(ctx context.Context) error {
+// changes brings the messages to how they stand.
+func (l *pushLoader) changes(ctx context.Context) error {
 	if len(l.needed) == 0 {
 		return nil
 	}
-	var rows []struct {
-		TargetID    uuid.UUID
-		Text        string
-		Attachments []channels.Attachment `bun:",nullzero,type:jsonb"`
-	}
-	err := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.target_id, t.text, t.attachments").
-		Where("t.target_id IN (?)", bun.List(l.needed)).Where("t.kind = ?", chat.EntryEdit).OrderExpr("t.seq").Scan(ctx, &rows)
+	var rows []Entry
+	err := l.s.read.NewSelect().Model(&rows).Column("id", "kind", "target_id", "external_id", "text", "attachments").
+		Where("t.target_id IN (?)", bun.List(l.needed)).Where("t.kind IN (?, ?)", chat.EntryAddition, chat.EntryEdit).OrderExpr("t.seq").Scan(ctx)
 	if err != nil {
 		return err
 	}
+	changes := map[uuid.UUID][]Entry{}
 	for _, e := range rows {
-		if m := l.w.Messages[e.TargetID]; m != nil {
-			m.Text = e.Text
-			if e.Attachments != nil {
-				m.Attachments = e.Attachments
-			}
-		}
+		changes[e.TargetID] = append(changes[e.TargetID], e)
+	}
+	for _, m := range l.w.Messages {
+		all := versions(Entry{ID: m.ID, Kind: chat.EntryMessage, ExternalID: m.ExternalID, Text: m.First, Attachments: m.Attachments}, changes[m.ID])
+		now := all[len(all)-1]
+		m.Text, m.Files = now.Text, now.Files
 	}
 	return nil
 }

@@ -43,12 +43,12 @@ type PushedChat struct {
 	Failures    int           // tries in a row that came to nothing
 }
 
-// key orders parents as everybody locks them: identities by id among them.
+// key orders parents as everybody locks them: identities, then contacts, by id among themselves.
 func (p PushedParent) key() (kind int, id uuid.UUID) {
 	switch r := p.Row.(type) {
-	case *Contact:
-		return 0, r.ID
 	case *Identity:
+		return 0, r.ID
+	case *Contact:
 		return 1, r.ID
 	case *Queue:
 		return 2, r.ID
@@ -65,7 +65,7 @@ func compareParents(a, b PushedParent) int {
 	return cmp.Or(cmp.Compare(kindA, kindB), bytes.Compare(idA[:], idB[:]))
 }
 
-// SettlePush writes what a push came to, all at once. Identities go before chats, the global order of locks. A lane that was
+// SettlePush writes what a push came to, all at once. Identities go before contacts and these before chats, the global order of locks. A lane that was
 // taken over is left alone; a chat that changed meanwhile is due again.
 func (s *Store) SettlePush(ctx context.Context, environment uuid.UUID, p PushSettlement) error {
 	slices.SortFunc(p.Parents, compareParents)
@@ -84,10 +84,8 @@ func (s *Store) SettlePush(ctx context.Context, environment uuid.UUID, p PushSet
 				return err
 			}
 		}
-		for _, c := range p.Chats {
-			if err := w.chat(ctx, c); err != nil {
-				return err
-			}
+		if err := w.lanes(ctx, p.Chats); err != nil {
+			return err
 		}
 		for _, m := range p.Messages {
 			if err := w.message(ctx, m); err != nil {
@@ -141,31 +139,65 @@ func (w pushSettler) failure(ctx context.Context, f Failure, before, refused str
 	return mendFailure(ctx, w.tx, w.environment, FailureRefused, f.Subject, uuid.MustParse(f.SubjectKey))
 }
 
-// chat moves the cursor unless someone set it back meanwhile, and keeps the fingerprint only of a record that did not change
-// meanwhile.
-func (w pushSettler) chat(ctx context.Context, p PushedChat) error {
-	c := p.Chat
-	fingerprint := c.CRMPushed
-	if p.Proven {
-		fingerprint = p.Fingerprint
-	}
-	ok, err := changed(w.tx.NewUpdate().Model((*Chat)(nil)).
-		Set("crm_seq = CASE WHEN crm_seq = ? THEN ? ELSE crm_seq END", c.CRMSeq, p.Seq).
-		Set("crm_pushed = CASE WHEN crm_version = ? THEN ? ELSE '' END", c.CRMVersion, fingerprint).
-		Set("crm_error = CASE WHEN ? OR ? THEN ? ELSE crm_error END", p.Proven, p.Refused != "", p.Refused).Set("crm_failures = ?", p.Failures).
-		Set("crm_due_at = CASE WHEN crm_version <> ? THEN ? WHEN ? OR last_seq <= ? AND ? THEN NULL ELSE ? + ? END",
-			c.CRMVersion, w.s.d.now(), p.Refused != "", p.Seq, p.Proven, w.s.d.now(), p.Wait.Microseconds()).
-		Set("crm_owner = ''").Set("crm_until = NULL").
-		Where("id = ?", c.ID).Where("environment_id = ?", w.environment).Where("crm_fence = ?", c.CRMFence).Exec(ctx))
-	if err != nil || !ok {
-		return err
-	}
-	if p.Refused == "" && !p.Proven {
+// pushedLane is what becomes of a chat's lane, as a row.
+type pushedLane struct {
+	ChatID      uuid.UUID `bun:",type:uuid"`
+	Fence       int64
+	Version     int64
+	Past        int64 // where the cursor was
+	Seq         int64
+	Proven      bool
+	Fingerprint string
+	Refused     string
+	Failures    int
+	Wait        int64 // µs
+}
+
+// lanes moves each chat's cursor unless someone set it back meanwhile, and keeps the fingerprint only of a record that did not
+// change meanwhile. All chats change in one statement: customers and agents wait for them.
+func (w pushSettler) lanes(ctx context.Context, chats []PushedChat) error {
+	if len(chats) == 0 {
 		return nil
 	}
-	return w.failure(ctx, Failure{
-		Subject: SubjectChat, SubjectKey: c.ID.String(), What: fmt.Sprintf("chat %d", c.Number), ChannelID: c.ChannelID, ChatID: c.ID,
-	}, c.CRMError, p.Refused)
+	rows, ids := make([]pushedLane, len(chats)), make([]uuid.UUID, len(chats))
+	for i, p := range chats {
+		c := p.Chat
+		ids[i] = c.ID
+		rows[i] = pushedLane{
+			ChatID: c.ID, Fence: c.CRMFence, Version: c.CRMVersion, Past: c.CRMSeq, Seq: p.Seq,
+			Proven: p.Proven, Fingerprint: c.CRMPushed, Refused: p.Refused, Failures: p.Failures, Wait: p.Wait.Microseconds(),
+		}
+		if p.Proven {
+			rows[i].Fingerprint = p.Fingerprint
+		}
+	}
+	if err := w.s.d.lockInOrder(ctx, w.tx, w.tx.NewSelect().Table("chats").Where("id IN (?)", bun.List(ids))); err != nil {
+		return err
+	}
+	var ours []uuid.UUID
+	err := w.tx.NewUpdate().With("pushed", w.tx.NewValues(&rows)).Model((*Chat)(nil)).TableExpr("pushed AS p").
+		Set("crm_seq = CASE WHEN c.crm_seq = p.past THEN p.seq ELSE c.crm_seq END").
+		Set("crm_pushed = CASE WHEN c.crm_version = p.version THEN p.fingerprint ELSE '' END").
+		Set("crm_error = CASE WHEN p.proven OR p.refused <> '' THEN p.refused ELSE c.crm_error END").Set("crm_failures = p.failures").
+		Set(`crm_due_at = CASE WHEN c.crm_version <> p.version THEN ? WHEN p.refused <> '' OR c.last_seq <= p.seq AND p.proven THEN NULL
+			ELSE ? + p.wait END`, w.s.d.now(), w.s.d.now()).
+		Set("crm_owner = ''").Set("crm_until = NULL").
+		Where("c.id = p.chat_id").Where("c.environment_id = ?", w.environment).Where("c.crm_fence = p.fence").Returning("id").Scan(ctx, &ours)
+	if err != nil {
+		return err
+	}
+	for _, p := range chats {
+		if !slices.Contains(ours, p.Chat.ID) || p.Refused == "" && !p.Proven {
+			continue
+		}
+		err := w.failure(ctx, Failure{
+			Subject: SubjectChat, SubjectKey: p.Chat.ID.String(), What: fmt.Sprintf("chat %d", p.Chat.Number), ChannelID: p.Chat.ChannelID, ChatID: p.Chat.ID,
+		}, p.Chat.CRMError, p.Refused)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // message leaves a visible placeholder in place of a message the CRM refuses.

@@ -12,64 +12,36 @@ import (
 	"waggle/chat"
 )
 
-// waitsForChannel is the due time of a lane whose channel cannot send.
+// waitsForChannel is the due time of a lane whose channel is not active: connecting it makes the lane due (b40).
 const waitsForChannel = int64(math.MaxInt64)
-
-// SendLane is a leased lane to the messenger. The fence proves the lease.
-type SendLane struct {
-	ChatID        uuid.UUID `bun:"id"`
-	EnvironmentID uuid.UUID
-	ChannelID     uuid.UUID
-	Fence         int64 `bun:"out_fence"`
-}
 
 // SendRules are a kind's properties that decide how a message is sent.
 type SendRules struct {
-	TextLimit  int  // UTF-16 code units of one part; 0: none
-	Idempotent bool // a part that may have been sent can be sent again
+	TextLimit    int  // UTF-16 code units of one part; 0: none
+	CaptionLimit int  // UTF-16 code units of a file's caption; 0: files carry none
+	Idempotent   bool // a part that may have been sent can be sent again
+	// Proof is how long the messenger may take to show a part that may have been sent (an echo). Until then its lane waits.
+	Proof time.Duration
+	// Window is how long after the client's last message the messenger takes ours; 0: always.
+	Window time.Duration
 }
 
 // Send is one part to be sent now. Its attempt is committed: whatever happens to us, it is known that it was tried.
 type Send struct {
 	Lane    SendLane
 	Channel Channel
-	Part    Part   // with the attempt counted
-	UserID  string // the customer's id on the messenger
+	Part    Part        // with the attempt counted
+	File    *StoredFile // what the part carries; nil: a text
+	User    Addressee
+	At      time.Time // the database's unmoved clock, as the attempt was written
 }
 
-// sendsLookedAt bounds how many due lanes a claim looks at, longest due first: what a claim costs does not follow the backlog.
-// A channel with more than that is among the busy ones soon, and then the others are seen.
-const sendsLookedAt = 1_000
-
-// ClaimSends leases up to limit lanes that are due, at most perChannel of one channel and none of the channels in busy.
-func (s *Store) ClaimSends(ctx context.Context, owner string, limit, perChannel int, busy []uuid.UUID, lease time.Duration) ([]SendLane, error) {
-	var lanes []SendLane
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		lanes = nil
-		due := func(q *bun.SelectQuery) *bun.SelectQuery {
-			return q.Where("c.out_due_at <= ?", s.d.now()).Where("c.out_until IS NULL OR c.out_until < ?", s.d.now())
-		}
-		oldest := due(tx.NewSelect().TableExpr("chats AS c")).ColumnExpr("c.id, c.channel_id, c.out_due_at").
-			Join("JOIN environments AS e ON e.id = c.environment_id").Where("e.chats_enabled").OrderExpr("c.out_due_at").Limit(sendsLookedAt)
-		if len(busy) > 0 {
-			oldest = oldest.Where("c.channel_id NOT IN (?)", bun.List(busy))
-		}
-		ranked := tx.NewSelect().TableExpr("(?) AS o", oldest).
-			ColumnExpr("o.id, o.out_due_at, row_number() OVER (PARTITION BY o.channel_id ORDER BY o.out_due_at) AS place")
-		wanted := tx.NewSelect().TableExpr("(?) AS r", ranked).Column("id").Where("place <= ?", perChannel).OrderExpr("out_due_at").Limit(limit)
-		var ids []uuid.UUID
-		// Asked again of the locked rows: another worker may have leased and released one meanwhile.
-		q := s.d.skipLocked(due(tx.NewSelect().TableExpr("chats AS c").ColumnExpr("c.id").Where("c.id IN (?)", wanted)))
-		if err := q.Scan(ctx, &ids); err != nil || len(ids) == 0 {
-			return err
-		}
-		return tx.NewUpdate().Table("chats").Set("out_owner = ?", owner).Set("out_until = ? + ?", s.d.now(), lease.Microseconds()).
-			Set("out_fence = out_fence + 1").Where("id IN (?)", bun.List(ids)).Returning("id, environment_id, channel_id, out_fence").Scan(ctx, &lanes)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("claim lanes to the messengers: %w", err)
-	}
-	return lanes, nil
+// Addressee is the customer a part is sent to.
+type Addressee struct {
+	ID         uuid.UUID
+	ExternalID string           // his id on the messenger
+	BlockedAt  Time             // since when he takes no messages, as far as is known
+	Thread     chat.ThreadOwner // who holds the conversation with him
 }
 
 // ownLane locks the chat of a lane that is still ours; ErrConflict means that the lease was lost.
@@ -105,7 +77,7 @@ func (s *Store) NextSend(ctx context.Context, lane SendLane, rulesOf func(kind s
 			return err
 		}
 		switch {
-		case !ch.CanSend():
+		case ch.State != chat.ChannelActive:
 			return s.releaseSend(ctx, tx, c, waitsForChannel)
 		case ch.SendRetryAt.After(now):
 			return s.releaseSend(ctx, tx, c, ch.SendRetryAt.UnixMicro())
@@ -114,22 +86,38 @@ func (s *Store) NextSend(ctx context.Context, lane SendLane, rulesOf func(kind s
 		if err != nil {
 			return err
 		}
-		part, found, err := s.nextPart(ctx, tx, c, rules)
-		settled = found
+		to, err := addressee(ctx, tx, c)
 		if err != nil {
 			return err
 		}
-		if part == nil {
-			return s.releaseSend(ctx, tx, c, nil)
-		}
-		if err := s.writeAttempt(ctx, tx, c, part, lease); err != nil {
+		giveUp, err := s.unsendable(ctx, tx, c, ch, to, rules.Window)
+		if err != nil {
 			return err
 		}
-		user := ""
-		if err := tx.NewSelect().Table("identities").Column("external_id").Where("id = ?", c.IdentityID).Scan(ctx, &user); err != nil {
-			return one(err, "identity "+c.IdentityID.String())
+		part, found, err := s.nextPart(ctx, tx, c, rules, giveUp, now)
+		settled = found
+		switch {
+		case err != nil:
+			return err
+		case part == nil:
+			return s.releaseSend(ctx, tx, c, nil)
+		case part.State == chat.PartSending && !rules.Idempotent:
+			return s.releaseSend(ctx, tx, c, part.AttemptedAt.Add(rules.Proof).UnixMicro())
+		case to.Thread == chat.ThreadOthers:
+			return s.releaseSend(ctx, tx, c, waitsForThread)
 		}
-		send = &Send{Lane: lane, Channel: *ch, Part: *part, UserID: user}
+		file, err := s.fileOf(ctx, tx, part)
+		if err != nil {
+			return err
+		}
+		hold := lease
+		if file != nil {
+			hold += chat.TransferTime(file.Size)
+		}
+		if err := s.writeAttempt(ctx, tx, c, part, hold); err != nil {
+			return err
+		}
+		send = &Send{Lane: lane, Channel: *ch, Part: *part, File: file, User: to, At: now}
 		return nil
 	})
 	if err != nil {
@@ -138,14 +126,46 @@ func (s *Store) NextSend(ctx context.Context, lane SendLane, rulesOf func(kind s
 	return send, settled, nil
 }
 
-// CanSend reports whether the channel takes messages of agents: it is active and not waiting for the administrator. A
-// passing trouble has a time at which it is tried again.
-func (ch *Channel) CanSend() bool {
-	return ch.State == chat.ChannelActive && (ch.SendingOK || ch.SendingWhy == "" || !ch.SendRetryAt.IsZero())
+// addressee is the client of a chat, and who holds the conversation with him by the messenger's latest word: the chat's own copy
+// does not change any more once it is closed.
+func addressee(ctx context.Context, tx bun.Tx, c *Chat) (to Addressee, err error) {
+	err = tx.NewSelect().TableExpr("identities AS i").ColumnExpr("i.id, i.external_id, i.blocked_at, coalesce(th.owner, '') AS thread").
+		Join("LEFT JOIN threads AS th ON th.channel_id = i.channel_id AND th.external_id = i.external_id").
+		Where("i.id = ?", c.IdentityID).Scan(ctx, &to)
+	return to, one(err, "identity "+c.IdentityID.String())
 }
 
-// nextPart moves the cursor over settled messages and returns the part to be tried next, if any.
-func (s *Store) nextPart(ctx context.Context, tx bun.Tx, c *Chat, rules SendRules) (*Part, []Settled, error) {
+// unsendable says why nothing can be sent to the client of a chat any more; empty: it can, or may be able to.
+func (s *Store) unsendable(ctx context.Context, tx bun.Tx, c *Chat, ch *Channel, to Addressee, window time.Duration) (why string, err error) {
+	if !ch.SendingOK && c.OutRefused == c.OutVersion {
+		return ch.SendingWhy, nil
+	}
+	if to.Thread == chat.ThreadOthers && !c.ClosedAt.IsZero() {
+		return "another app held the conversation until the chat was closed; it was not sent", nil
+	}
+	return s.outsideWindow(ctx, tx, c, window)
+}
+
+// outsideWindow says why the messenger takes nothing for the client any more; empty: it does.
+func (s *Store) outsideWindow(ctx context.Context, tx bun.Tx, c *Chat, window time.Duration) (why string, err error) {
+	if window <= 0 {
+		return "", nil
+	}
+	var wrote Time
+	if err := tx.NewSelect().TableExpr("chats AS c").ColumnExpr(clientWroteAt, chat.In, chat.EntryMessage, chat.In).
+		Where("c.environment_id = ?", c.EnvironmentID).Where("c.id = ?", c.ID).Scan(ctx, &wrote); err != nil {
+		return "", fmt.Errorf("read when the client wrote last: %w", err)
+	}
+	now, err := s.now(ctx, tx)
+	if until, _ := chat.WritableUntil(wrote.Time, window); err == nil && now.After(until) {
+		why = chat.WindowClosed(window)
+	}
+	return why, err
+}
+
+// nextPart moves the cursor over settled messages and returns the part to be tried next, if any; or the one that is waited
+// for, which is Sending. With giveUp nothing is tried: what is not sent fails, and giveUp says why.
+func (s *Store) nextPart(ctx context.Context, tx bun.Tx, c *Chat, rules SendRules, giveUp string, now time.Time) (*Part, []Settled, error) {
 	var settled []Settled
 	for {
 		var next []Entry
@@ -159,12 +179,17 @@ func (s *Store) nextPart(ctx context.Context, tx bun.Tx, c *Chat, rules SendRule
 		}
 		m := &next[0]
 		if m.State == chat.MessageAccepted || m.State == chat.MessageSending {
-			part, abandoned, err := s.openPart(ctx, tx, c, m, rules)
-			if err != nil || part != nil && !abandoned {
+			part, abandoned, err := s.openPart(ctx, tx, c, m, rules, now)
+			proof := part != nil && part.State == chat.PartSending && !abandoned && !rules.Idempotent
+			if err != nil || proof || part != nil && !abandoned && giveUp == "" {
 				return part, settled, err
 			}
-			if abandoned {
-				part.State, part.Error = chat.PartUnknown, "the process that sent this stopped before the messenger answered; it may or may not have arrived"
+			if part != nil {
+				if part.State == chat.PartPlanned {
+					part.State, part.Error = chat.PartFailed, giveUp
+				} else if part.State = chat.PartUnknown; part.Error == "" {
+					part.Error = "the process that sent this stopped before the messenger answered; it may or may not have arrived"
+				}
 				done, err := s.settlePart(ctx, tx, c, m, part, true)
 				if err != nil {
 					return nil, settled, err
@@ -177,9 +202,10 @@ func (s *Store) nextPart(ctx context.Context, tx bun.Tx, c *Chat, rules SendRule
 }
 
 // openPart returns the message's first part that is not sent, planning the parts if nobody has. An abandoned one was being
-// sent when its worker stopped, and must not be sent again.
-func (s *Store) openPart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, rules SendRules) (part *Part, abandoned bool, err error) {
-	parts, err := s.plannedParts(ctx, tx, c, m, rules.TextLimit)
+// sent when its worker stopped, or its outcome is unknown; nothing has proven since that it was sent, and it must not be sent
+// again.
+func (s *Store) openPart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, rules SendRules, now time.Time) (part *Part, abandoned bool, err error) {
+	parts, err := s.plannedParts(ctx, tx, c, m, rules)
 	if err != nil {
 		return nil, false, err
 	}
@@ -188,7 +214,7 @@ func (s *Store) openPart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, rule
 		case chat.PartPlanned:
 			return &parts[i], false, nil
 		case chat.PartSending:
-			return &parts[i], !rules.Idempotent, nil
+			return &parts[i], !rules.Idempotent && !now.Before(parts[i].AttemptedAt.Add(rules.Proof)), nil
 		}
 	}
 	return nil, false, nil
@@ -204,7 +230,7 @@ func (s *Store) writeAttempt(ctx context.Context, tx bun.Tx, c *Chat, part *Part
 			Where("state = ?", chat.MessageAccepted).Exec(ctx)
 	}
 	if err == nil {
-		_, err = tx.NewUpdate().Model(c).Set("out_seq = ?", c.OutSeq).Set("out_until = ? + ?", s.d.now(), lease.Microseconds()).WherePK().Exec(ctx)
+		_, err = tx.NewUpdate().Model(c).Set("out_seq = ?", c.OutSeq).Set("out_refused = 0").Set("out_until = ? + ?", s.d.now(), lease.Microseconds()).WherePK().Exec(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("write the attempt of part %s: %w", part.ID, err)
@@ -222,72 +248,59 @@ func (s *Store) releaseSend(ctx context.Context, tx bun.Tx, c *Chat, due any) er
 	return nil
 }
 
-// PostponeSends keeps a whole channel's lanes until wait has passed: its messenger asks for it. Where it has been asking for
-// long, why shows at the channel. changed reports whether the channel's health did.
-func (s *Store) PostponeSends(ctx context.Context, channel uuid.UUID, wait time.Duration, why string) (changedHealth bool, err error) {
-	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		changedHealth = false
-		// The latest time asked for counts: answers to calls that ran side by side come in any order.
-		_, err := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = ? + ?", s.d.now(), wait.Microseconds()).Where("id = ?", channel).
-			Where("send_retry_at IS NULL OR send_retry_at < ? + ?", s.d.now(), wait.Microseconds()).Exec(ctx)
-		if err == nil && why != "" {
-			changedHealth, err = s.sendingHealth(ctx, tx, channel, false, why)
-		}
-		if err != nil {
-			return err
-		}
-		if err := s.lockWaiting(ctx, tx, channel); err != nil {
-			return err
-		}
-		until := tx.NewSelect().Table("channels").Column("send_retry_at").Where("id = ?", channel)
-		_, err = tx.NewUpdate().Table("chats").Set("out_due_at = (?)", until).Where("channel_id = ?", channel).Where("out_due_at < (?)", until).Exec(ctx)
-		return err
-	})
-	if err != nil {
-		return false, fmt.Errorf("postpone the lanes of channel %s: %w", channel, err)
-	}
-	return changedHealth, nil
-}
-
 // lockWaiting locks the chats with something to send on a channel.
 func (s *Store) lockWaiting(ctx context.Context, tx bun.Tx, channel uuid.UUID) error {
 	return s.d.lockInOrder(ctx, tx, tx.NewSelect().Table("chats").Where("channel_id = ?", channel).Where("out_due_at IS NOT NULL"))
 }
 
-// SendingBroken notes that a channel cannot send until the administrator acts: its lanes wait for it. isNews reports whether
-// that is news. What became of a send over a connection the channel no longer has says nothing about the new one.
+// SendingWorks notes that a channel that had trouble sends again; SendingBroken that it cannot until the administrator acts.
+// They report whether that is news. What became of a send over a connection the channel no longer has is none: it says
+// nothing about the new one.
+func (s *Store) SendingWorks(ctx context.Context, ch *Channel) (isNews bool, err error) {
+	return s.noteSending(ctx, ch, true, "", "0")
+}
+
+// SendingBroken is described with SendingWorks. What waits to be sent on the channel fails with the same reason, untried; what is
+// written, resent or redriven from now on is a new try.
 func (s *Store) SendingBroken(ctx context.Context, ch *Channel, why string) (isNews bool, err error) {
+	return s.noteSending(ctx, ch, false, why, "out_version")
+}
+
+// SendingDoubtful is SendingBroken by what a check has found. A check does not send, so what waits is tried all the same.
+func (s *Store) SendingDoubtful(ctx context.Context, ch *Channel, why string) (isNews bool, err error) {
+	return s.noteSending(ctx, ch, false, why, "")
+}
+
+// noteSending writes a channel's health and, unless refused is empty, marks the lanes that wait with it.
+func (s *Store) noteSending(ctx context.Context, ch *Channel, ok bool, why, refused string) (isNews bool, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		isNews = false
-		same, err := changed(tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = NULL").
+		same, err := changed(tx.NewUpdate().Model((*Channel)(nil)).
+			Set("send_retry_at = CASE WHEN send_retry_at > ? THEN send_retry_at END", s.d.now()).
 			Where("id = ?", ch.ID).Where("version = ?", ch.Version).Exec(ctx))
 		if err != nil || !same {
 			return err
 		}
-		if isNews, err = s.sendingHealth(ctx, tx, ch.ID, false, why); err != nil {
+		if isNews, err = s.sendingHealth(ctx, tx, ch.ID, ok, why); err != nil || refused == "" {
 			return err
 		}
-		if err := s.lockWaiting(ctx, tx, ch.ID); err != nil {
-			return err
-		}
-		_, err = tx.NewUpdate().Table("chats").Set("out_due_at = ?", waitsForChannel).Where("channel_id = ?", ch.ID).Where("out_due_at IS NOT NULL").Exec(ctx)
-		return err
+		return s.markWaiting(ctx, tx, ch.ID, refused)
 	})
 	if err != nil {
-		return false, fmt.Errorf("note that channel %s cannot send: %w", ch.ID, err)
+		return false, fmt.Errorf("note whether channel %s sends: %w", ch.ID, err)
 	}
 	return isNews, nil
 }
 
-// SendingWorks notes that a channel that had trouble sends again.
-func (s *Store) SendingWorks(ctx context.Context, channel uuid.UUID) error {
-	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := s.sendingHealth(ctx, tx, channel, true, ""); err != nil {
-			return fmt.Errorf("note that channel %s sends: %w", channel, err)
-		}
-		_, err := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = NULL").Where("id = ?", channel).Where("send_retry_at < ?", s.d.now()).Exec(ctx)
+// markWaiting marks the lanes of a channel whose messages wait: with their version these fail untried, with 0 they are tried.
+func (s *Store) markWaiting(ctx context.Context, tx bun.Tx, channel uuid.UUID, refused string) error {
+	mark := bun.SafeQuery(refused)
+	const waiting = "channel_id = ? AND out_due_at IS NOT NULL AND out_refused <> ?"
+	if err := s.d.lockInOrder(ctx, tx, tx.NewSelect().Table("chats").Where(waiting, channel, mark)); err != nil {
 		return err
-	})
+	}
+	_, err := tx.NewUpdate().Table("chats").Set("out_refused = ?", mark).Where(waiting, channel, mark).Exec(ctx)
+	return err
 }
 
 func (s *Store) sendingHealth(ctx context.Context, tx bun.Tx, channel uuid.UUID, ok bool, why string) (bool, error) {
@@ -297,24 +310,4 @@ func (s *Store) sendingHealth(ctx context.Context, tx bun.Tx, channel uuid.UUID,
 	}
 	return changed(tx.NewUpdate().Model((*Channel)(nil)).Set("sending_ok = ?", ok).Set("sending_why = ?", why).Set("sending_since = ?", At(now)).
 		Where("id = ?", channel).Where("sending_ok <> ? OR sending_why <> ?", ok, why).Exec(ctx))
-}
-
-// WakeSends makes due what waited for channels that can send again. It returns how many lanes that are.
-func (s *Store) WakeSends(ctx context.Context) (woken int, err error) {
-	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		able := tx.NewSelect().Table("channels").Column("id").Where("state = ?", chat.ChannelActive).
-			Where("sending_ok OR sending_why = '' OR send_retry_at IS NOT NULL")
-		r, err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("out_due_at = ?", s.d.now()) },
-			"out_due_at = ? AND channel_id IN (?)", waitsForChannel, able)
-		if err != nil {
-			return err
-		}
-		n, err := r.RowsAffected()
-		woken = int(n)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("wake lanes to the messengers: %w", err)
-	}
-	return woken, nil
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,6 +32,51 @@ func TestTheLongestLimitOfAChannelCounts(t *testing.T) {
 		require.NoError(t, err)
 		require.WithinDuration(t, time.Now().Add(time.Hour), ch.SendRetryAt.Time, time.Minute)
 		require.WithinDuration(t, time.Now().Add(time.Hour), sc.Look(chatID).OutDueAt.Time, time.Minute)
+	})
+}
+
+// However much one channel has to send, a claim sees the others: those that have been waiting longest come first.
+func TestABacklogHidesNoOtherChannel(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		sc := storetest.NewScene(t, s)
+		long, second, third, off := sc.Channel(uuid.Nil, 1), sc.Channel(uuid.Nil, 1), sc.Channel(uuid.Nil, 1), storetest.NewScene(t, s)
+		var slice []store.Inbound
+		for i := range 1_100 {
+			key := fmt.Sprint(i)
+			slice = append(slice, store.Inbound{EnvironmentID: sc.Env, ChannelID: long, AccountID: long.String(), Event: channels.Event{
+				Kind: channels.Message, Key: key, MessageID: key, Text: key, User: channels.User{ID: key},
+			}})
+		}
+		for _, r := range sc.Receive(ctx, slice) {
+			require.NoError(t, r.Err)
+		}
+		sc.Writes(third, "client")
+		sc.Writes(second, "client")
+		sc.Writes(second, "another client")
+		off.Set(func(e *store.Environment) { e.ChatsEnabled = false })
+		off.Writes(off.Channel(uuid.Nil, 1), "client")
+		for i, channel := range []uuid.UUID{long, second, third} {
+			_, err := s.DB().NewUpdate().Table("chats").Set("out_due_at = ?", 1_000*(i+1)).Where("channel_id = ?", channel).Exec(ctx)
+			require.NoError(t, err)
+		}
+		_, err := s.DB().NewUpdate().Table("chats").Set("out_due_at = 1").Where("environment_id = ?", off.Env).Exec(ctx)
+		require.NoError(t, err)
+		claim := func(limit int, busy ...uuid.UUID) (of []uuid.UUID) {
+			t.Helper()
+			lanes, err := s.ClaimSends(ctx, "worker", limit, 4, busy, time.Minute)
+			require.NoError(t, err)
+			for _, l := range lanes {
+				of = append(of, l.ChannelID)
+			}
+			slices.SortFunc(of, func(a, b uuid.UUID) int {
+				return slices.Index([]uuid.UUID{long, second, third}, a) - slices.Index([]uuid.UUID{long, second, third}, b)
+			})
+			return of
+		}
+		require.Equal(t, []uuid.UUID{second}, claim(1, long), "one is busy")
+		require.Equal(t, []uuid.UUID{long, long, long, long, second}, claim(5), "the longest waiting first, four of each at most")
+		require.Equal(t, []uuid.UUID{long, long, long, long, third}, claim(64), "what is leased is not claimed again")
+		require.Equal(t, []uuid.UUID{long, long, long, long}, claim(64))
 	})
 }
 

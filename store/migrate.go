@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun/migrate"
@@ -54,13 +55,12 @@ func (s *Store) Pending(ctx context.Context) (int, error) {
 
 func (s *Store) steps() (*migrate.Migrations, error) {
 	steps := migrate.NewMigrations()
-	if err := steps.Discover(migrations.Common); err != nil {
-		return nil, fmt.Errorf("read the migrations: %w", err)
-	}
+	own := migrations.SQLite
 	if _, ok := s.d.(postgres); ok {
-		if err := steps.Discover(migrations.Postgres); err != nil {
-			return nil, fmt.Errorf("read the migrations: %w", err)
-		}
+		own = migrations.Postgres
+	}
+	if err := errors.Join(steps.Discover(migrations.Common), steps.Discover(own)); err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
 	return steps, nil
 }

@@ -41,7 +41,10 @@ type Environment struct {
 	Display              string          `bun:",notnull"`
 	SimultaneousChats    *int            `bun:""`
 	AcceptTimeoutMinutes *int            `bun:""`
+	BotTimeoutMinutes    *int            `bun:""`
 	SiteURL              string          `bun:"site_url,notnull"`
+	LoginURL             string          `bun:"login_url,notnull"`
+	LoginClientID        string          `bun:"login_client_id,notnull"`
 	CRMSettings          json.RawMessage `bun:"crm_settings,nullzero,type:jsonb"`
 	CRMSettingsAt        Time            `bun:"crm_settings_at"`
 	CRMVersion           string          `bun:"crm_version,notnull"`

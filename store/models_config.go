@@ -48,6 +48,8 @@ type Agent struct {
 	MaxLoad       *int             `bun:""`
 	GroupID       uuid.UUID        `bun:",nullzero"`
 	LastTakenAt   Time             `bun:""`
+	OpenChats     int              `bun:",notnull"` // those on hold not counted; the database keeps it
+	OpenWeight    int              `bun:",notnull"` // the sum of their weights
 	CreatedAt     Time             `bun:",notnull"`
 	DeletedAt     Time             `bun:""`
 }
@@ -71,6 +73,7 @@ type Channel struct {
 	Secrets        []byte            `bun:",nullzero"`
 	AgentsMayStart bool              `bun:",notnull"`
 	CreatedAt      Time              `bun:",notnull"`
+	ConnectedAt    Time              `bun:""`
 	Version        int64             `bun:",notnull"`
 	ReceivingOK    bool              `bun:"receiving_ok,notnull"`
 	ReceivingSince Time              `bun:""`
@@ -85,6 +88,8 @@ type Channel struct {
 	PollOffset     string            `bun:",notnull"`
 	PollOwner      string            `bun:",notnull"`
 	PollUntil      Time              `bun:""`
+	RereadAt       Time              `bun:""`
+	CheckAt        Time              `bun:""`
 	CRMPushed      string            `bun:"crm_pushed,notnull"`
 }
 
@@ -136,6 +141,12 @@ type Identity struct {
 	Username      string    `bun:",notnull"`
 	Language      string    `bun:",notnull"`
 	CreatedAt     Time      `bun:",notnull"`
-	CRMPushed     string    `bun:"crm_pushed,notnull"`
-	CRMError      string    `bun:"crm_error,notnull"`
+	BlockedAt     Time      `bun:""` // since when he takes no messages of the channel
+	// Up to when, by the messenger's clock, all that was sent to him has arrived, and was read.
+	DeliveredUntil Time   `bun:""`
+	ReadUntil      Time   `bun:""`
+	CRMPushed      string `bun:"crm_pushed,notnull"`
+	CRMError       string `bun:"crm_error,notnull"`
+	ProfileAt      Time   `bun:""`
+	ProfileTries   int    `bun:",notnull"`
 }

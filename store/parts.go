@@ -15,9 +15,9 @@ import (
 type PartOutcome struct {
 	State      chat.PartState // Sent, Failed, Unknown; Planned: it was certainly not done and is tried again
 	ExternalID string         // Sent: the message's id on the messenger
+	SentAt     time.Time      // Sent: when, by the messenger's clock, where it tells
 	Reason     string         // why it is not sent, for people
-	Wait       time.Duration  // Planned: when it is tried again
-	Broken     bool           // Planned: the lane waits until the channel works again
+	Wait       time.Duration  // Planned: when it is tried again; Unknown: how long its lane waits for proof that it was sent
 }
 
 // Settled is what a message has come to.
@@ -33,7 +33,7 @@ type Settled struct {
 }
 
 // plannedParts returns a message's parts, planning them first: one row for each send, committed before the first.
-func (s *Store) plannedParts(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, limit int) ([]Part, error) {
+func (s *Store) plannedParts(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, rules SendRules) ([]Part, error) {
 	var parts []Part
 	if err := tx.NewSelect().Model(&parts).Where("message_id = ?", m.ID).OrderExpr("n").Scan(ctx); err != nil {
 		return nil, fmt.Errorf("read the parts of message %s: %w", m.ID, err)
@@ -45,8 +45,15 @@ func (s *Store) plannedParts(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, 
 	if err != nil {
 		return nil, err
 	}
-	for n, text := range chat.Parts(m.Text, limit) {
-		p := Part{ID: newID(), EnvironmentID: m.EnvironmentID, ChatID: c.ID, MessageID: m.ID, N: n, Text: text, State: chat.PartPlanned}
+	files, err := s.filesToSend(ctx, tx, m)
+	if err != nil {
+		return nil, err
+	}
+	for n, piece := range chat.Pieces(m.Text, len(files), rules.TextLimit, rules.CaptionLimit) {
+		p := Part{ID: newID(), EnvironmentID: m.EnvironmentID, ChatID: c.ID, MessageID: m.ID, N: n, Text: piece.Text, State: chat.PartPlanned}
+		if piece.File >= 0 {
+			p.FileID = files[piece.File]
+		}
 		if n == 0 {
 			p.ReplyTo = answered
 		}
@@ -101,7 +108,11 @@ func (s *Store) SettleSend(ctx context.Context, send *Send, o PartOutcome, recei
 			done.State = m.State
 			return nil
 		}
-		part.State, part.ExternalID, part.Error = o.State, o.ExternalID, o.Reason
+		if o.State == chat.PartUnknown && o.Wait > 0 {
+			part.Error, done.State, done.Released = o.Reason, m.State, true
+			return s.awaitProof(ctx, tx, c, send, part, o.Wait)
+		}
+		part.State, part.ExternalID, part.SentAt, part.Error = o.State, o.ExternalID, At(o.SentAt), o.Reason
 		if o.State != chat.PartPlanned {
 			if done, err = s.settlePart(ctx, tx, c, m, part, receipts); err == nil && c.OutFence == send.Lane.Fence {
 				done.Released, err = s.releaseSent(ctx, tx, c)
@@ -142,49 +153,82 @@ func (s *Store) tryLater(ctx context.Context, tx bun.Tx, c *Chat, send *Send, pa
 	if err != nil {
 		return err
 	}
-	if o.Broken {
-		return s.releaseSend(ctx, tx, c, waitsForChannel)
-	}
 	return s.releaseSend(ctx, tx, c, bun.SafeQuery("? + ?", s.d.now(), o.Wait.Microseconds()))
+}
+
+// awaitProof leaves a part whose outcome is unknown as being sent for as long as proof may come, and its lane waits for it.
+// Under a lease that was lost whoever has the lane now finds it.
+func (s *Store) awaitProof(ctx context.Context, tx bun.Tx, c *Chat, send *Send, part *Part, wait time.Duration) error {
+	if _, err := tx.NewUpdate().Model(part).Column("error").WherePK().Exec(ctx); err != nil || c.OutFence != send.Lane.Fence {
+		return err
+	}
+	return s.releaseSend(ctx, tx, c, bun.SafeQuery("? + ?", s.d.now(), wait.Microseconds()))
 }
 
 // settlePart writes a part's end and what it means for its message and its chat, which is locked.
 func (s *Store) settlePart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, part *Part, receipts bool) (Settled, error) {
-	done := Settled{MessageID: m.ID, ChatID: c.ID, State: m.State, Reason: part.Error, AgentID: c.AgentID, QueueID: c.QueueID}
-	late := m.State == chat.MessageUnknown
-	if _, err := tx.NewUpdate().Model(part).Column("state", "external_id", "error").WherePK().Exec(ctx); err != nil {
-		return done, fmt.Errorf("write part %s: %w", part.ID, err)
+	if part.State.Taken() {
+		if err := catchUp(ctx, tx, c, part, receipts); err != nil {
+			return Settled{}, err
+		}
+	}
+	q := tx.NewUpdate().Model(part).Set("state = ?", part.State).Set("external_id = ?", optional(part.ExternalID)).Set("error = ?", part.Error)
+	if part.State.Taken() {
+		q = q.Set("sent_at = coalesce(?, ?)", part.SentAt, s.d.now())
+	}
+	if _, err := q.WherePK().Exec(ctx); err != nil {
+		return Settled{}, fmt.Errorf("write part %s: %w", part.ID, err)
+	}
+	return s.settleMessage(ctx, tx, c, m)
+}
+
+// settleMessage writes how far a message has come by its parts and what that means for its chat, which is locked.
+func (s *Store) settleMessage(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (Settled, error) {
+	done := Settled{MessageID: m.ID, ChatID: c.ID, State: m.State, AgentID: c.AgentID, QueueID: c.QueueID}
+	var parts []Part
+	if err := tx.NewSelect().Model(&parts).Column("state", "error").Where("message_id = ?", m.ID).OrderExpr("n").Scan(ctx); err != nil {
+		return done, fmt.Errorf("read the parts of message %s: %w", m.ID, err)
+	}
+	states, before := make([]chat.PartState, len(parts)), m.State
+	for i, p := range parts {
+		states[i] = p.State
+		if done.Reason == "" && !p.State.Taken() {
+			done.Reason = p.Error
+		}
+	}
+	done.State = chat.MessageStateOf(states)
+	beginning := done.State == chat.MessageFailed && done.Reason == heldBack // all before what was held back has arrived after all
+	if done.State == chat.MessageSending || done.State == before && !beginning {
+		done.State = before
+		return done, nil
+	}
+	if beginning {
+		done.Reason = restMissing
+		_, err := tx.NewUpdate().Model((*Part)(nil)).Set("error = ?", restMissing).Where("message_id = ?", m.ID).Where("error = ?", heldBack).Exec(ctx)
+		if err != nil {
+			return done, fmt.Errorf("write the parts of message %s: %w", m.ID, err)
+		}
 	}
 	now, err := s.now(ctx, tx)
 	if err != nil {
 		return done, err
-	}
-	switch part.State {
-	case chat.PartFailed:
-		done.State = chat.MessageFailed
-	case chat.PartUnknown:
-		done.State = chat.MessageUnknown
-	default:
-		left, err := tx.NewSelect().Model((*Part)(nil)).Where("message_id = ?", m.ID).Where("state <> ?", chat.PartSent).Count(ctx)
-		if err != nil || left > 0 {
-			return done, err
-		}
-		if done.State = chat.MessageDelivered; receipts {
-			done.State = chat.MessageSent
-		}
 	}
 	m.State, m.Error = done.State, done.Reason
 	if _, err := tx.NewUpdate().Model(m).Column("state", "error").WherePK().Exec(ctx); err != nil {
 		return done, fmt.Errorf("write message %s: %w", m.ID, err)
 	}
 	switch {
-	case done.State == chat.MessageFailed || done.State == chat.MessageUnknown:
+	case !m.State.Taken():
 		done.CRM, err = s.unsent(ctx, tx, c, m, now)
-	case late || part.Attempts > 1:
+	case before == chat.MessageFailed:
+		if done.CRM, err = s.answeredAfterAll(ctx, tx, c, m); err == nil {
+			err = mendFailure(ctx, tx, m.EnvironmentID, FailureUnsent, SubjectMessage, m.ID)
+		}
+	case before == chat.MessageUnknown:
 		err = mendFailure(ctx, tx, m.EnvironmentID, FailureUnsent, SubjectMessage, m.ID)
 	}
-	if err == nil && done.State == chat.MessageDelivered {
-		err = delivered(ctx, tx, c, m, now)
+	if err == nil && m.State.Taken() && !before.Arrived() {
+		err = startClosing(ctx, tx, c, m, now)
 	}
 	return done, err
 }
@@ -192,7 +236,7 @@ func (s *Store) settlePart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, pa
 // unsent gives the rest of a message up and makes it visible. If it failed, the client is unanswered again, unless another
 // reply was accepted since; if its fate is unknown he may have it.
 func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now time.Time) (crm bool, err error) {
-	_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartFailed).Set("error = ?", "not sent, because an earlier part was not").
+	_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartFailed).Set("error = ?", heldBack).
 		Where("message_id = ?", m.ID).Where("state = ?", chat.PartPlanned).Exec(ctx)
 	if err != nil {
 		return false, fmt.Errorf("give up the rest of message %s: %w", m.ID, err)
@@ -217,13 +261,26 @@ func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now ti
 			c.AgentDueSince = c.AssignedAt
 		}
 	}
-	_, err = tx.NewUpdate().Model(c).Column("unanswered_since", "answered_from", "agent_due_since").
+	if c.Elsewhere() {
+		c.BotDueSince = At(now)
+	}
+	_, err = tx.NewUpdate().Model(c).Column("unanswered_since", "answered_from", "agent_due_since", "bot_due_since").
 		Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now()).WherePK().Exec(ctx)
 	return true, err
 }
 
-// delivered starts the closing clock, if the message is the chat's last one.
-func delivered(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now time.Time) error {
+// answeredAfterAll takes back that the client is unanswered: the message that seemed to have failed has reached him.
+func (s *Store) answeredAfterAll(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (crm bool, err error) {
+	waits, err := clientWroteAfter(ctx, tx, *c, m.Seq)
+	if err != nil || waits || c.UnansweredSince.IsZero() {
+		return false, err
+	}
+	_, err = answered(tx.NewUpdate().Model(c)).Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now()).WherePK().Exec(ctx)
+	return true, err
+}
+
+// startClosing starts the closing clock, if the message is the chat's last one.
+func startClosing(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now time.Time) error {
 	if m.Author == chat.BySystem || !c.ClosedAt.IsZero() {
 		return nil
 	}
@@ -232,9 +289,15 @@ func delivered(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now time.Time)
 	if err != nil || later {
 		return err
 	}
-	_, err = tx.NewUpdate().Model(c).Set("closing_since = ?", At(now)).WherePK().Exec(ctx)
+	_, err = tx.NewUpdate().Model(c).Set("closing_since = ?", At(chat.ClosingSince(m.State, now))).WherePK().Exec(ctx)
 	return err
 }
+
+// What the parts of a message say that were not tried: because of an earlier one, and once that turns out to have arrived.
+const (
+	heldBack    = "not sent, because an earlier part was not"
+	restMissing = "only the beginning arrived, and that was known too late to go on; sending it again sends the rest"
+)
 
 // messageName says which message is meant, without its content.
 func messageName(seq, number int64) string { return fmt.Sprintf("message %d of chat %d", seq, number) }

@@ -67,13 +67,9 @@ func (s *Store) CreateQueue(ctx context.Context, q *Queue, agents []uuid.UUID) e
 	})
 }
 
-// ChangeQueue stores q's name, rule and timeout and, unless agents is nil, its agents instead of the former ones. The
-// environment's waiting chats are looked at anew.
+// ChangeQueue stores q's name, rule and timeout and, unless agents is nil, its agents instead of the former ones.
 func (s *Store) ChangeQueue(ctx context.Context, q *Queue, agents []uuid.UUID) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := s.lookAnew(ctx, tx, q.EnvironmentID); err != nil {
-			return err
-		}
 		found, err := changed(tx.NewUpdate().Model(q).Column("name", "rule", "timeout_minutes").
 			Where("environment_id = ?", q.EnvironmentID).Where("id = ?", q.ID).Where("deleted_at IS NULL").Exec(ctx))
 		if err != nil {
@@ -148,17 +144,6 @@ func (s *Store) queueUnused(ctx context.Context, tx bun.Tx, environment, id uuid
 	}
 	if open {
 		return fmt.Errorf("an open chat is in this queue; close or transfer it first: %w", ErrConflict)
-	}
-	return nil
-}
-
-// lookAnew lets the routing look again at every chat it has put off in this environment. It comes before an agent is
-// touched: chats are locked before agents.
-func (s *Store) lookAnew(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
-	_, err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("look_at = 0") },
-		"environment_id = ? AND look_at > 0 AND closed_at IS NULL", environment)
-	if err != nil {
-		return fmt.Errorf("look at the waiting chats anew: %w", err)
 	}
 	return nil
 }

@@ -125,19 +125,17 @@ func (f *fire) remember(id uuid.UUID) {
 	f.chats[id] = true
 }
 
-// room looks at all loads in the midst of it.
+// room counts all agents' chats in the midst of it: nobody has more than he may, and what his row says of them is true.
 func (f *fire) room() {
-	team, err := f.Team(ctx, f.Env)
-	if err != nil {
-		f.T.Errorf("team: %v", err)
-		return
-	}
-	for _, a := range team {
+	for _, a := range loads(f.Scene) {
 		f.mu.Lock()
-		f.given += a.Load.Chats
+		f.given += a.Chats
 		f.mu.Unlock()
-		if a.Limit.MaxLoad != nil && a.Load.Weight > *a.Limit.MaxLoad || a.Limit.MaxLoad == nil && a.Load.Chats > a.Limit.SimultaneousChats {
-			f.T.Errorf("%s has %d chats of weight %d", a.Name, a.Load.Chats, a.Load.Weight)
+		if a.MaxLoad != nil && a.Weight > *a.MaxLoad || a.MaxLoad == nil && a.Chats > 2 {
+			f.T.Errorf("%s has %d chats of weight %d", a.Name, a.Chats, a.Weight)
+		}
+		if a.OpenChats != a.Chats || a.OpenWeight != a.Weight {
+			f.T.Errorf("%s has %d chats of weight %d, and his row says %d of %d", a.Name, a.Chats, a.Weight, a.OpenChats, a.OpenWeight)
 		}
 	}
 }

@@ -22,12 +22,13 @@ type Inbound struct {
 // ReceiveOutcome says what became of an Inbound.
 type ReceiveOutcome string
 
-// The outcomes of Receive. All of them are final: the messenger may be answered 2xx.
+// The outcomes of Receive and of notes. All of them are final: the messenger may be answered 2xx.
 const (
 	Stored  ReceiveOutcome = "stored"
 	Repeat  ReceiveOutcome = "repeat"  // was here before
 	Dropped ReceiveOutcome = "dropped" // the channel is not active
 	Parking ReceiveOutcome = "parked"  // refused for its data; kept raw
+	Ignored ReceiveOutcome = "ignored" // about nobody and nothing of ours
 )
 
 // Received is what became of one Inbound. Where Err is set nothing was kept and the messenger must send it again.
@@ -38,10 +39,13 @@ type Received struct {
 	Opened  bool      // this event opened the chat
 	AgentID uuid.UUID // as in Audience, of a stored one
 	QueueID uuid.UUID // as in Audience, of a stored one
-	Err     error
+	// Elsewhere: the event is in an open chat whose conversation another app holds.
+	Elsewhere bool
+	Err       error
 }
 
-// receiver takes a whole slice in, in one transaction. Its slices hold no event twice, and no edit beside its own message.
+// receiver takes a whole slice in, in one transaction. Its slices hold no event twice, no edit beside its own message, and of an
+// album one piece.
 type receiver interface {
 	receive(ctx context.Context, s *Store, items []receiveItem) ([]Received, error)
 	// atOnce is how many transactions at once are worth having.
@@ -68,15 +72,25 @@ type receiveItem struct {
 	EventKey      string          `json:"event_key"`
 	MessageKey    *string         `json:"message_key,omitempty"`
 	MessageID     *string         `json:"message_id,omitempty"`
+	Album         *string         `json:"album,omitempty"`
 	ReplyTo       *string         `json:"reply_to,omitempty"`
 	Body          string          `json:"body"`
 	Attachments   json.RawMessage `json:"attachments,omitempty"`
+	Files         []uuid.UUID     `json:"files,omitempty"` // the ids of its attachments' files, one for each
 	ProviderAt    *int64          `json:"provider_at,omitempty"`
+	Standby       bool            `json:"standby,omitempty"`
 	EntryID       uuid.UUID       `json:"entry_id"`
 	OpenedID      uuid.UUID       `json:"opened_id,omitzero"` // these four are set by withIDs
 	NewIdentity   uuid.UUID       `json:"new_identity,omitzero"`
 	NewContact    uuid.UUID       `json:"new_contact,omitzero"`
 	NewChat       uuid.UUID       `json:"new_chat,omitzero"`
+}
+
+// plain reports whether the item is a text that stands for itself and tells nothing of the customer. Only these ride in PostgreSQL's shortest way in, continueSQL;
+// whatever more an item brings needs the general one.
+func (i *receiveItem) plain() bool {
+	return i.Kind == string(channels.Message) && i.ReplyTo == nil && i.Album == nil && len(i.Attachments) == 0 && !i.Standby &&
+		i.Phone == "" && i.Email == ""
 }
 
 // withIDs gives the item the ids of what may have to be made for it: a customer's first message makes all of it.
@@ -119,6 +133,7 @@ func rounds(events []Inbound) [][]int {
 	first, later := []int{}, []int{}
 	seen := make(map[eventID]bool, len(events))
 	edited := map[eventID]bool{} // messages that an edit has named
+	albums := map[eventID]bool{}
 	type sender struct {
 		channel uuid.UUID
 		user    string
@@ -131,17 +146,21 @@ func rounds(events []Inbound) [][]int {
 		seen[idOf(e)] = true
 		user := sender{e.ChannelID, e.Event.User.ID}
 		message := eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}
+		album := eventID{e.ChannelID, e.AccountID, e.Event.Album}
 		edit := e.Event.Kind == channels.Edit
 		// Of what names one message only the first goes now, and the rest must see what it became: an edit of an unknown message
-		// becomes that message, and the message itself is then its repeat. Once one event of a user is delayed, his later ones are
-		// too: his order stands.
-		if delayed[user] || edited[idOf(e)] || edit && (seen[message] || edited[message]) {
+		// becomes that message, and the message itself is then its repeat. So it is with the pieces of an album. Once one event of a
+		// user is delayed, his later ones are too: his order stands.
+		if delayed[user] || edited[idOf(e)] || edit && (seen[message] || edited[message]) || albums[album] {
 			delayed[user] = true
 			later = append(later, i)
 			continue
 		}
 		if edit {
 			edited[message] = true
+		}
+		if e.Event.Album != "" {
+			albums[album] = true
 		}
 		first = append(first, i)
 	}
@@ -265,7 +284,7 @@ func newReceiveItem(ord int, in Inbound) receiveItem {
 		UserID: chat.Storable(e.User.ID), UserName: chat.Storable(e.User.Name), Username: chat.Storable(e.User.Username),
 		Language: chat.Storable(e.User.Language), Phone: chat.Phone(e.User.Phone), Email: chat.Email(e.User.Email),
 		Kind: string(e.Kind), EventKey: chat.Storable(e.Key), MessageKey: optional(e.MessageKey), MessageID: optional(e.MessageID),
-		ReplyTo: optional(e.ReplyTo), Body: chat.Storable(e.Text),
+		Album: optional(e.Album), ReplyTo: optional(e.ReplyTo), Body: chat.Storable(e.Text), Standby: e.Standby,
 		EntryID: newID(),
 	}
 	if item.UserName == "" {
@@ -279,7 +298,9 @@ func newReceiveItem(ord int, in Inbound) receiveItem {
 		clean := make([]channels.Attachment, len(e.Attachments))
 		for i, a := range e.Attachments {
 			a.Kind, a.Name, a.MIME, a.Ref = chat.Storable(a.Kind), chat.Storable(a.Name), chat.Storable(a.MIME), chat.Storable(a.Ref)
+			a.ID, a.Phone = chat.Storable(a.ID), chat.Storable(a.Phone)
 			clean[i] = a
+			item.Files = append(item.Files, newID())
 		}
 		// Marshalling strings and numbers cannot fail.
 		item.Attachments, _ = json.Marshal(clean)

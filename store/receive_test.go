@@ -118,6 +118,34 @@ func TestReceiveOpensOneChatAndKeepsOrder_S2_4_S2_5(t *testing.T) {
 	})
 }
 
+// What rides in one statement and what needs more meet in one slice, of one customer and of several: his order stands.
+func TestReceiveMixesPlainAndRich_S2_5(t *testing.T) {
+	eachReceiving(t, func(t *testing.T, r *receiving) {
+		r.take(r.event("ann", 1, "hello"), r.event("ben", 2, "hello"))
+		quote, file := r.event("ann", 4, "this one"), r.event("ben", 6, "a photo")
+		quote.Event.ReplyTo = "1"
+		file.Event.Attachments = []channels.Attachment{{Kind: "photo", Name: "photo.jpg", Ref: "f1"}}
+		out := r.take(r.event("ann", 3, "plain"), quote, r.event("ann", 5, "plain again"), file, r.event("ben", 7, "seen?"), r.event("cy", 8, "new"),
+			r.event("ann", 1, "hello"))
+		for i, want := range []store.ReceiveOutcome{store.Stored, store.Stored, store.Stored, store.Stored, store.Stored, store.Stored, store.Repeat} {
+			require.Equal(t, want, out[i].Outcome, "event %d", i)
+		}
+		for chatID, want := range map[uuid.UUID][]string{
+			out[0].ChatID: {"hello", "plain", "this one", "plain again"}, out[3].ChatID: {"hello", "a photo", "seen?"}, out[5].ChatID: {"new"},
+		} {
+			var texts []string
+			for n, e := range r.timeline(chatID) {
+				require.EqualValues(t, n+1, e.Seq)
+				if e.Kind == chat.EntryMessage {
+					texts = append(texts, e.Text)
+				}
+			}
+			require.Equal(t, want, texts)
+		}
+		require.NotNil(t, r.timeline(out[3].ChatID)[2].Attachments)
+	})
+}
+
 func TestReceiveDropsRepeats(t *testing.T) {
 	eachReceiving(t, func(t *testing.T, r *receiving) {
 		out := r.take(r.event("7", 1, "hello"), r.event("7", 1, "hello"))
@@ -293,5 +321,18 @@ func TestReceiveAtOnce(t *testing.T) {
 		n, err := r.DB().NewSelect().Model((*store.Contact)(nil)).Where("environment_id = ?", r.env).Count(context.Background())
 		require.NoError(t, err)
 		require.Equal(t, 7, n, "no orphan contacts")
+	})
+}
+
+func TestReceiveKeepsWhatACustomerTellsLater(t *testing.T) {
+	eachReceiving(t, func(t *testing.T, r *receiving) {
+		chatID := r.take(r.event("7", 1, "hello"))[0].ChatID
+		told := r.event("7", 2, "this is my number")
+		told.Event.User.Phone, told.Event.User.Email = "+49 30 1234567", "ann@example.com"
+		require.Equal(t, chatID, r.take(told)[0].ChatID)
+		var c store.Contact
+		require.NoError(t, r.DB().NewSelect().Model(&c).Where("id = (SELECT contact_id FROM chats WHERE id = ?)", chatID).Scan(context.Background()))
+		require.Equal(t, "ann@example.com", c.Email)
+		require.NotEmpty(t, c.Phone)
 	})
 }

@@ -21,12 +21,14 @@ type Reply struct {
 	Agent   uuid.UUID // who writes; zero: an administrator who serves no chats
 	Take    bool      // it must be the agent's own chat; a waiting one becomes his, as if he accepted it first
 	Text    string
-	ReplyTo uuid.UUID // the message it answers; zero: none
+	ReplyTo uuid.UUID     // the message it answers; zero: none
+	Window  time.Duration // see SendRules
+	Files   []uuid.UUID   // uploads to the chat that go along
 }
 
 // SendReply accepts a message for sending and returns its id. A first reply of the chat's agent accepts the chat too. The
 // client counts as answered from here on; the closing clock starts only when the message is delivered. While the channel is
-// not active it is ErrConflict with the reason (b40). replayed: the Idempotency-Key was used before, nothing was done.
+// not active (b40), or the client takes no messages of it, it is ErrConflict with the reason. replayed: the Idempotency-Key was used before, nothing was done.
 func (s *Store) SendReply(ctx context.Context, environment uuid.UUID, r Reply, i Idem) (message uuid.UUID, ch Changed, replayed bool, err error) {
 	message, replayed, err = idempotent(ctx, s, environment, i, func(ctx context.Context, tx bun.Tx) (uuid.UUID, error) {
 		c, err := s.lockChat(ctx, tx, environment, r.ChatID)
@@ -37,7 +39,13 @@ func (s *Store) SendReply(ctx context.Context, environment uuid.UUID, r Reply, i
 		if err := s.sendable(ctx, tx, c); err != nil {
 			return uuid.Nil, err
 		}
+		if err := takesMessages(ctx, tx, c); err != nil {
+			return uuid.Nil, err
+		}
 		if err := s.quotable(ctx, tx, c, r.ReplyTo); err != nil {
+			return uuid.Nil, err
+		}
+		if err := s.inWindow(ctx, tx, c, r.Window); err != nil {
 			return uuid.Nil, err
 		}
 		now, err := s.now(ctx, tx)
@@ -72,6 +80,10 @@ func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 		ID: id, Kind: chat.EntryMessage, Direction: chat.Out, Author: chat.ByAgent, AgentID: r.Agent,
 		Text: chat.Storable(r.Text), ReplyTo: r.ReplyTo, State: chat.MessageAccepted, ChannelID: c.ChannelID,
 	}
+	var err error
+	if e.Attachments, err = s.attach(ctx, tx, c, id, r.Files); err != nil {
+		return Chat{}, err
+	}
 	after, err := s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
 		return answered(s.sends(q)).
 			Set("last_direction = ?", chat.Out).Set("last_message_at = ?", At(now)).Set("closing_since = NULL").
@@ -87,7 +99,7 @@ func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 // answered makes the client count as answered until that fails.
 func answered(q *bun.UpdateQuery) *bun.UpdateQuery {
 	return q.Set("answered_from = coalesce(unanswered_since, answered_from)").Set("unanswered_since = NULL").
-		Set("agent_due_since = NULL").Set("look_at = 0").Set("transfer_why = ''")
+		Set("agent_due_since = NULL").Set("bot_due_since = NULL").Set("look_at = 0").Set("transfer_why = ''")
 }
 
 // sends gives the lane to the messenger work.
@@ -96,10 +108,14 @@ func (s *Store) sends(q *bun.UpdateQuery) *bun.UpdateQuery {
 		Where("EXISTS (SELECT 1 FROM channels AS ch WHERE ch.id = c.channel_id AND ch.state = ?)", chat.ChannelActive)
 }
 
-// sendable is the conflict of writing to the client of a chat that is not open or whose channel is not active.
+// sendable is the conflict of writing to the client of a chat that is not open, that another app has, or whose channel is not
+// active.
 func (s *Store) sendable(ctx context.Context, tx bun.Tx, c Chat) error {
 	if err := mustBeOpen(c); err != nil {
 		return err
+	}
+	if c.Elsewhere() {
+		return refused(c.Thread().HeldElsewhere())
 	}
 	var ch Channel
 	if err := tx.NewSelect().Model(&ch).Column("name", "state").Where("ch.environment_id = ?", c.EnvironmentID).Where("ch.id = ?", c.ChannelID).Scan(ctx); err != nil {
@@ -109,6 +125,29 @@ func (s *Store) sendable(ctx context.Context, tx bun.Tx, c Chat) error {
 		return refused(fmt.Sprintf("the channel %q is Disconnected; nothing can be sent until an administrator connects it again", ch.Name))
 	}
 	return nil
+}
+
+// takesMessages is the conflict of writing to a client who has blocked the channel. What has failed may be tried again all the
+// same (Resend): not every messenger tells when he takes messages again.
+func takesMessages(ctx context.Context, tx bun.Tx, c Chat) error {
+	blocked, err := tx.NewSelect().Model((*Identity)(nil)).Where("i.environment_id = ?", c.EnvironmentID).Where("i.id = ?", c.IdentityID).
+		Where("i.blocked_at IS NOT NULL").Exists(ctx)
+	if err != nil {
+		return fmt.Errorf("read whether identity %s takes messages: %w", c.IdentityID, err)
+	}
+	if blocked {
+		return refused("the customer has blocked the channel; nothing can be sent to him until he unblocks it or writes again")
+	}
+	return nil
+}
+
+// inWindow is the conflict of writing to a client for whom the messenger takes nothing any more.
+func (s *Store) inWindow(ctx context.Context, tx bun.Tx, c Chat, window time.Duration) error {
+	why, err := s.outsideWindow(ctx, tx, &c, window)
+	if err == nil && why != "" {
+		err = refused(why)
+	}
+	return err
 }
 
 func (s *Store) quotable(ctx context.Context, tx bun.Tx, c Chat, message uuid.UUID) error {
@@ -128,10 +167,13 @@ func (s *Store) quotable(ctx context.Context, tx bun.Tx, c Chat, message uuid.UU
 
 // Resend lets a message that failed, or whose outcome is unknown, be sent once more: its parts that did not arrive are
 // planned again and the lane goes back to it. It answers nothing that the client wrote after it. A message in another state is
-// ErrConflict.
-func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uuid.UUID) (Changed, error) {
+// ErrConflict. The window is that of SendRules.
+func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uuid.UUID, window time.Duration) (Changed, error) {
 	return s.action(ctx, environment, chatID, func(ctx context.Context, tx bun.Tx, c Chat, now time.Time) (Chat, error) {
 		if err := s.sendable(ctx, tx, c); err != nil {
+			return c, err
+		}
+		if err := s.inWindow(ctx, tx, c, window); err != nil {
 			return c, err
 		}
 		var m Entry
@@ -152,6 +194,9 @@ func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uui
 			Where("pt.environment_id = ?", c.EnvironmentID).Where("pt.message_id = ?", message).Where("pt.state IN (?)", bun.List([]chat.PartState{chat.PartFailed, chat.PartUnknown})).Exec(ctx)
 		if err != nil {
 			return c, fmt.Errorf("resend message %s: %w", message, err)
+		}
+		if err := mendFailure(ctx, tx, c.EnvironmentID, FailureUnsent, SubjectMessage, message); err != nil {
+			return c, err
 		}
 		waits, err := clientWroteAfter(ctx, tx, c, m.Seq)
 		if err != nil {

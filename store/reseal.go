@@ -12,6 +12,7 @@ import (
 var sealedTables = map[string]string{
 	"environments": "id = id", // they lock it before they read
 	"channels":     "version = version + 1",
+	"logins":       "id = id", // written once
 }
 
 // Reseal seals everything with to that to does not open yet, and says how much that was. Afterwards what sealed it before is

@@ -10,13 +10,16 @@ import (
 	"waggle/chat"
 )
 
+// waitsForAgent is what holds of an open chat that waits for an agent: it is spelled as the index of waiting chats is.
+const waitsForAgent = "c.agent_id IS NULL AND c.held_reason IS NULL AND c.thread_owner <> 'other'"
+
 // EnvironmentsToRoute returns the environments where routing may have something to do: chats are on, and a chat waits while
 // an agent is active.
 func (s *Store) EnvironmentsToRoute(ctx context.Context) ([]uuid.UUID, error) {
 	var ids []uuid.UUID
 	err := s.read.NewSelect().Model((*Environment)(nil)).Column("id").Where("e.chats_enabled").
 		Where("EXISTS (SELECT 1 FROM agents AS a WHERE a.environment_id = e.id AND a.enabled AND a.deleted_at IS NULL AND a.status = ?)", chat.Active).
-		Where("EXISTS (SELECT 1 FROM chats AS c WHERE c.environment_id = e.id AND c.closed_at IS NULL AND c.agent_id IS NULL AND c.held_reason IS NULL)").
+		Where("EXISTS (SELECT 1 FROM chats AS c WHERE c.environment_id = e.id AND c.closed_at IS NULL AND "+waitsForAgent+")").
 		Scan(ctx, &ids)
 	if err != nil {
 		return nil, fmt.Errorf("look for chats to route: %w", err)
@@ -27,7 +30,7 @@ func (s *Store) EnvironmentsToRoute(ctx context.Context) ([]uuid.UUID, error) {
 // ChatsWait reports whether any chat of an environment waits for an agent.
 func (s *Store) ChatsWait(ctx context.Context, environment uuid.UUID) (bool, error) {
 	waits, err := s.read.NewSelect().Model((*Chat)(nil)).Where("c.environment_id = ?", environment).
-		Where("c.closed_at IS NULL").Where("c.agent_id IS NULL").Where("c.held_reason IS NULL").Exists(ctx)
+		Where("c.closed_at IS NULL").Where(waitsForAgent).Exists(ctx)
 	if err != nil {
 		return false, fmt.Errorf("look for chats that wait: %w", err)
 	}
@@ -62,7 +65,7 @@ func (s *Store) routableIn(ctx context.Context, environment, queue uuid.UUID, te
 	}
 	var chats []Chat
 	q := s.read.NewSelect().Model(&chats).Where("c.environment_id = ?", environment).
-		Where("c.closed_at IS NULL").Where("c.agent_id IS NULL").Where("c.held_reason IS NULL").
+		Where("c.closed_at IS NULL").Where(waitsForAgent).
 		OrderExpr("c.opened_at").Limit(limit)
 	if queue == uuid.Nil {
 		q = q.Where("c.queue_id IS NULL")

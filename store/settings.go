@@ -17,24 +17,22 @@ func (s *Store) SaveSettings(ctx context.Context, environment uuid.UUID, change 
 		if err := change(e); err != nil {
 			return err
 		}
-		if e.ChatsEnabled && !before {
-			now, err := s.now(ctx, tx)
-			if err != nil {
-				return err
-			}
-			e.ChatsEnabledAt = At(now)
-			if err := s.lanesDue(ctx, tx, e.ID); err != nil {
-				return err
-			}
+		if !e.ChatsEnabled || before {
+			return nil
 		}
-		return s.lookAnew(ctx, tx, e.ID)
+		now, err := s.now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		e.ChatsEnabledAt = At(now)
+		return s.lanesDue(ctx, tx, e.ID)
 	})
 }
 
 // lanesDue makes every lane to the CRM that has something to push due now.
 func (s *Store) lanesDue(ctx context.Context, tx bun.Tx, environment uuid.UUID) error {
 	const has = "environment_id = ? AND held_reason IS NULL AND (crm_due_at IS NOT NULL OR crm_seq < last_seq)"
-	_, err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("crm_due_at = ?", s.d.now()) }, has, environment)
+	err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("crm_due_at = ?", s.d.now()) }, has, environment)
 	if err != nil {
 		return fmt.Errorf("make the lanes to the CRM due: %w", err)
 	}

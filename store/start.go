@@ -53,6 +53,13 @@ func (s *Store) startedChat(ctx context.Context, tx bun.Tx, environment uuid.UUI
 	if open {
 		return Chat{}, refused("this person has an open chat on this channel")
 	}
+	thread, err := s.threadOf(ctx, tx, environment, identity.ID)
+	if err != nil {
+		return Chat{}, err
+	}
+	if thread.Elsewhere() {
+		return Chat{}, refused(thread.HeldElsewhere())
+	}
 	valid, err := tx.NewSelect().Model((*SecretKey)(nil)).Where("k.environment_id = ?", environment).Where("k.revoked_at IS NULL").
 		Where("k.expires_at IS NULL OR k.expires_at > ?", At(now)).Exists(ctx)
 	if err != nil {
@@ -72,7 +79,7 @@ func (s *Store) startedChat(ctx context.Context, tx bun.Tx, environment uuid.UUI
 	c := Chat{
 		ID: newID(), EnvironmentID: environment, Number: number, ChannelID: ch.ID, QueueID: ch.QueueID, IdentityID: identity.ID, ContactID: identity.ContactID,
 		Weight: ch.Weight, OpenedAt: At(now), AgentID: n.Agent, AssignedAt: At(now), AcceptedAt: At(now), AssignmentVersion: 1,
-		LastSeq: 1, LastMessageAt: At(now), CRMVersion: 1, OutVersion: 1,
+		LastSeq: 1, LastMessageAt: At(now), CRMVersion: 1, OutVersion: 1, ThreadOwner: thread.Owner,
 	}
 	if _, err := tx.NewInsert().Model(&c).Exec(ctx); err != nil {
 		return Chat{}, fmt.Errorf("open a chat: %w", err)

@@ -77,23 +77,40 @@ func (s *Store) agentGone(ctx context.Context, tx bun.Tx, a *Agent) error {
 	return err
 }
 
+// forgottenAtOnce is how many rows ForgetPushed locks together: customers and pushes wait for them.
+const forgottenAtOnce = 1_000
+
 // ForgetPushed forgets what the CRM was last seen to have of the environment's channels, queues, contacts and identities, so
 // that the next pushes prove it anew.
 func (s *Store) ForgetPushed(ctx context.Context, environment uuid.UUID) error {
 	for _, table := range []string{"channels", "queues", "contacts", "identities"} {
-		err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-			known := tx.NewSelect().Table(table).Where("environment_id = ?", environment).Where("crm_pushed <> ''")
-			if err := s.d.lockInOrder(ctx, tx, known); err != nil {
-				return err
+		for after, more := uuid.Nil, true; more; {
+			ids, err := s.forgetPushed(ctx, table, environment, after)
+			if err != nil {
+				return fmt.Errorf("forget what the CRM has of %s: %w", table, err)
 			}
-			_, err := tx.NewUpdate().Table(table).Set("crm_pushed = ''").Where("environment_id = ?", environment).Where("crm_pushed <> ''").Exec(ctx)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("forget what the CRM has of %s: %w", table, err)
+			if more = len(ids) == forgottenAtOnce; more {
+				after = ids[len(ids)-1]
+			}
 		}
 	}
 	return nil
+}
+
+// forgetPushed forgets the next rows of a table after an id. It changes those alone that it has locked in their order: one that was
+// proven meanwhile would be locked out of it.
+func (s *Store) forgetPushed(ctx context.Context, table string, environment, after uuid.UUID) (ids []uuid.UUID, err error) {
+	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		ids = nil
+		known := tx.NewSelect().Table(table).Column("id").Where("environment_id = ?", environment).Where("crm_pushed <> ''").Where("id > ?", after).
+			OrderExpr("id").Limit(forgottenAtOnce)
+		if err := s.d.forUpdate(known).Scan(ctx, &ids); err != nil || len(ids) == 0 {
+			return err
+		}
+		_, err := tx.NewUpdate().Table(table).Set("crm_pushed = ''").Where("id IN (?)", bun.List(ids)).Exec(ctx)
+		return err
+	})
+	return ids, err
 }
 
 // MarkDirty lets the next up to limit chats after an id be proven anew from their first entry. It returns the last one's id;

@@ -16,11 +16,14 @@ func (s *Store) Team(ctx context.Context, environment uuid.UUID) ([]*chat.Routed
 }
 
 // lockAgent reads one agent as routing sees him, and locks his row until the transaction ends: whoever gives him a chat
-// waits here, so that his room is never exceeded.
-func (s *Store) lockAgent(ctx context.Context, tx bun.Tx, environment, id uuid.UUID) (*chat.RoutedAgent, error) {
-	q := tx.NewSelect().Model((*Agent)(nil)).Column("id").Where("a.id = ?", id).Where("a.environment_id = ?", environment).Where("a.deleted_at IS NULL")
-	if err := s.d.forUpdate(q).Scan(ctx, &id); err != nil {
-		return nil, one(err, "agent "+id.String())
+// waits here, so that his room is never exceeded. The row of the agent who loses the chat (zero: nobody) is locked with it, in
+// the order of their ids, so that two exchanges never wait for each other.
+func (s *Store) lockAgent(ctx context.Context, tx bun.Tx, environment, id, loser uuid.UUID) (*chat.RoutedAgent, error) {
+	var locked []uuid.UUID
+	q := tx.NewSelect().Model((*Agent)(nil)).Column("id").Where("a.environment_id = ?", environment).
+		Where("a.id IN (?, ?)", id, loser).OrderExpr("a.id")
+	if err := s.d.forUpdate(q).Scan(ctx, &locked); err != nil {
+		return nil, fmt.Errorf("lock agents %s and %s: %w", id, loser, err)
 	}
 	team, err := s.team(ctx, tx, environment, id)
 	if err != nil {
@@ -57,14 +60,12 @@ func (s *Store) team(ctx context.Context, db bun.IDB, environment, only uuid.UUI
 		team[i] = &chat.RoutedAgent{
 			ID: r.ID, Name: r.Name, Enabled: r.Enabled, Status: r.Status, GroupID: r.GroupID, Position: r.Position,
 			Limit:       chat.Limit{MaxLoad: r.MaxLoad, SimultaneousChats: e.SimultaneousLimit()},
+			Load:        chat.Load{Chats: r.OpenChats, Weight: r.OpenWeight},
 			LastTakenAt: r.LastTakenAt.Time, Queues: map[uuid.UUID]bool{}, Channels: map[uuid.UUID]bool{},
 		}
 		byID[r.ID] = team[i]
 	}
-	if err := teamPlaces(ctx, db, environment, only, byID); err != nil {
-		return nil, err
-	}
-	return team, teamLoads(ctx, db, environment, only, byID)
+	return team, teamPlaces(ctx, db, environment, only, byID)
 }
 
 // teamPlaces fills in the agents' queues and channels.
@@ -90,33 +91,6 @@ func teamPlaces(ctx context.Context, db bun.IDB, environment, only uuid.UUID, by
 	for _, r := range channels {
 		if a := byID[r.AgentID]; a != nil {
 			a.Channels[r.ChannelID] = true
-		}
-	}
-	return nil
-}
-
-// teamLoads fills in what the agents have: their open chats, those on hold left out, by the weights stored in the chats. An
-// index alone answers it: of a whole team every open chat is counted.
-func teamLoads(ctx context.Context, db bun.IDB, environment, only uuid.UUID, byID map[uuid.UUID]*chat.RoutedAgent) error {
-	if len(byID) == 0 {
-		return nil
-	}
-	var loads []struct {
-		AgentID uuid.UUID
-		Chats   int
-		Weight  int
-	}
-	q := db.NewSelect().Model((*Chat)(nil)).Column("agent_id").ColumnExpr("count(*) AS chats").ColumnExpr("sum(weight) AS weight").
-		Where("c.environment_id = ?", environment).Where("c.agent_id IS NOT NULL").Where("c.closed_at IS NULL").Where("NOT c.on_hold").Group("agent_id")
-	if only != uuid.Nil {
-		q = q.Where("c.agent_id = ?", only)
-	}
-	if err := q.Scan(ctx, &loads); err != nil {
-		return fmt.Errorf("sum the agents' loads: %w", err)
-	}
-	for _, l := range loads {
-		if a := byID[l.AgentID]; a != nil {
-			a.Load = chat.Load{Chats: l.Chats, Weight: l.Weight}
 		}
 	}
 	return nil

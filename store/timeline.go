@@ -13,18 +13,14 @@ import (
 // Message is a message of a chat with what happened to it since.
 type Message struct {
 	Entry
-	Edits   []Entry // oldest first; each has the text from then on
-	Deleted Time    // zero: it is not
-	Parts   []Part  // in order; none for what was received
+	Versions []Version // what it said and says; the last one is how it stands
+	Deleted  Time      // zero: it is not
+	Parts    []Part    // in order; none for what was received
+	Wait     *Wait     // what it waits for; nil: nothing
 }
 
-// Now is the message's text as it stands: that of its last edit.
-func (m *Message) Now() string {
-	if n := len(m.Edits); n > 0 {
-		return m.Edits[n-1].Text
-	}
-	return m.Text
-}
+// Now is the message as it stands.
+func (m *Message) Now() Version { return m.Versions[len(m.Versions)-1] }
 
 // Timeline returns a chat's entries with a number above after, in order.
 func (s *Store) Timeline(ctx context.Context, environment, chatID uuid.UUID, after int64, limit int) ([]Entry, error) {
@@ -68,7 +64,7 @@ func (s *Store) entries(ctx context.Context, environment, chatID uuid.UUID, afte
 	return entries, nil
 }
 
-// MessagesOf adds edits, deletions and parts to those of the entries that are messages, and leaves the others out.
+// MessagesOf adds histories, deletions and parts to those of the entries that are messages, and leaves the others out.
 func (s *Store) MessagesOf(ctx context.Context, environment uuid.UUID, entries []Entry) ([]Message, error) {
 	messages := []Message{}
 	var ids []uuid.UUID
@@ -87,17 +83,19 @@ func (s *Store) MessagesOf(ctx context.Context, environment uuid.UUID, entries [
 	}
 	var later []Entry
 	err := s.read.NewSelect().Model(&later).Where("t.environment_id = ?", environment).Where("t.target_id IN (?)", bun.List(ids)).
-		Where("t.kind IN (?, ?)", chat.EntryEdit, chat.EntryDelete).OrderExpr("t.seq").Scan(ctx)
+		Where("t.kind IN (?, ?, ?)", chat.EntryAddition, chat.EntryEdit, chat.EntryDelete).OrderExpr("t.seq").Scan(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the edits of messages: %w", err)
+		return nil, fmt.Errorf("read the history of messages: %w", err)
 	}
+	changes := map[uuid.UUID][]Entry{}
 	for _, e := range later {
-		m := byID[e.TargetID]
 		if e.Kind == chat.EntryDelete {
-			m.Deleted = e.At
-		} else {
-			m.Edits = append(m.Edits, e)
+			byID[e.TargetID].Deleted = e.At
 		}
+		changes[e.TargetID] = append(changes[e.TargetID], e)
+	}
+	for i := range messages {
+		messages[i].Versions = versions(messages[i].Entry, changes[messages[i].ID])
 	}
 	var parts []Part
 	err = s.read.NewSelect().Model(&parts).Where("pt.environment_id = ?", environment).Where("pt.message_id IN (?)", bun.List(ids)).
@@ -109,5 +107,14 @@ func (s *Store) MessagesOf(ctx context.Context, environment uuid.UUID, entries [
 		m := byID[p.MessageID]
 		m.Parts = append(m.Parts, p)
 	}
-	return messages, nil
+	var files []*File
+	for _, m := range messages {
+		for _, v := range m.Versions {
+			files = appendFiles(files, v.Files)
+		}
+	}
+	if err := s.addStored(ctx, environment, files); err != nil {
+		return nil, err
+	}
+	return messages, s.waits(ctx, environment, byID)
 }

@@ -359,13 +359,13 @@ func TestS1_10_SwitchingChatsOn(t *testing.T) {
 		due := func(want bool) {
 			t.Helper()
 			n, err := s.DB().NewSelect().Model((*store.Chat)(nil)).Where("environment_id = ?", environment).
-				Where("crm_due_at IS NOT NULL").Where("look_at = 0").Count(ctx)
+				Where("crm_due_at IS NOT NULL").Count(ctx)
 			require.NoError(t, err)
 			require.Equal(t, want, n == 1)
 		}
 		_, err := s.DB().NewInsert().Model(&store.Chat{
 			ID: uuid.New(), EnvironmentID: environment, Number: 1, ChannelID: uuid.New(), IdentityID: uuid.New(), ContactID: uuid.New(),
-			Weight: 1, OpenedAt: store.At(time.Now()), LastSeq: 2, LookAt: 99,
+			Weight: 1, OpenedAt: store.At(time.Now()), LastSeq: 2,
 		}).Exec(ctx)
 		require.NoError(t, err)
 		e, err := s.Environment(ctx, environment)

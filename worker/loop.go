@@ -84,6 +84,7 @@ const (
 // pushes runs Push and Route per environment, one of each at a time: an environment whose CRM hangs keeps one goroutine
 // waiting and nobody else. Environments with much to do take turns, push by push.
 type pushes struct {
+	name              string // of the pushes, for what fails
 	pushDue, routeDue func(context.Context) ([]uuid.UUID, error)
 	push              func(context.Context, uuid.UUID) (int, error)
 	route             func(context.Context, uuid.UUID) error
@@ -96,6 +97,14 @@ type pushes struct {
 	busy   map[target]bool
 }
 
+// newFetches fetches files per environment, apart from the pushes: a slow messenger keeps no CRM waiting.
+func newFetches(j *jobs.Jobs) *pushes {
+	f := newPushes(j)
+	f.name, f.pushDue, f.push = "fetch", j.FetchDue, j.Fetch
+	f.routeDue = func(context.Context) ([]uuid.UUID, error) { return nil, nil }
+	return f
+}
+
 type target struct {
 	environment uuid.UUID
 	route       bool
@@ -103,7 +112,7 @@ type target struct {
 
 func newPushes(j *jobs.Jobs) *pushes {
 	return &pushes{
-		pushDue: j.PushDue, routeDue: j.RouteDue, push: j.Push, route: j.Route, patience: patience,
+		name: "push", pushDue: j.PushDue, routeDue: j.RouteDue, push: j.Push, route: j.Route, patience: patience,
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, pushers), wanted: map[target]bool{}, busy: map[target]bool{},
 	}
 }
@@ -200,7 +209,7 @@ func (p *pushes) run(ctx context.Context, t target, failed func(string, error)) 
 	}
 	n, err := p.push(ctx, t.environment)
 	if err != nil {
-		failed("push", err)
+		failed(p.name, err)
 	} else if n > 0 {
 		p.nudge(t.environment)
 	}

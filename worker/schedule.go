@@ -88,6 +88,15 @@ func (s *schedule) forget(ctx context.Context) {
 	if err != nil {
 		s.w.failed("forget", err)
 	}
+	if err := s.w.jobs.Store.ForgetLogins(ctx); err != nil {
+		s.w.failed("forget", err)
+	}
+	if err := s.w.jobs.Store.ForgetEarlyReceipts(ctx); err != nil {
+		s.w.failed("forget", err)
+	}
+	if err := s.w.jobs.Media.Tidy(); err != nil {
+		s.w.failed("forget", err)
+	}
 	s.w.log.Info("forgot what was of no use any more", "idempotency_keys", answers, "sessions", sessions)
 }
 

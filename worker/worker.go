@@ -59,6 +59,7 @@ type Worker struct {
 	sched   *schedule
 	loops   []*loop
 	pushes  *pushes
+	fetches *pushes
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -80,8 +81,11 @@ func New(j *jobs.Jobs, r *redis.Client, log *slog.Logger, o Options) *Worker {
 		newLoop("deliver", deliverers, j.Deliver),
 		newLoop("synchronize", synchronizers, j.Synchronize),
 		newLoop("release", 1, j.Release),
+		newLoop("threads", threaders, j.Threads),
+		newLoop("check", 1, j.Check),
+		newLoop("profiles", 1, j.Profiles),
 	}
-	w.pushes = newPushes(j)
+	w.pushes, w.fetches = newPushes(j), newFetches(j)
 	return w
 }
 
@@ -89,6 +93,7 @@ func New(j *jobs.Jobs, r *redis.Client, log *slog.Logger, o Options) *Worker {
 const (
 	deliverers    = 4
 	synchronizers = 4
+	threaders     = 2
 )
 
 // Start starts the loops, the asynq server and the scheduler.
@@ -104,6 +109,7 @@ func (w *Worker) Start(ctx context.Context) error {
 		l.start(run, &w.running, w.o.Sweep, w.failed)
 	}
 	w.pushes.start(run, &w.running, w.o.Sweep, w.failed)
+	w.fetches.start(run, &w.running, w.o.Sweep, w.failed)
 	w.running.Go(func() { w.poll(run) })
 	sched, err := newSchedule(w)
 	if err != nil {
@@ -146,8 +152,12 @@ func (w *Worker) Nudge(l jobs.Look) {
 		w.loops[0].nudge()
 	case jobs.LookSynchronize:
 		w.loops[1].nudge()
+	case jobs.LookThreads:
+		w.loops[3].nudge()
 	case jobs.LookCRM:
 		w.pushes.nudge(l.Environment)
+	case jobs.LookMedia:
+		w.fetches.nudge(l.Environment)
 	case jobs.LookRoute:
 		w.pushes.nudgeRoute(l.Environment)
 	}

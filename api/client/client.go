@@ -49,19 +49,44 @@ func (e *Error) Error() string {
 
 // Call sends in as JSON and reads the answer into out; both may be nil. An answer other than 2xx is an *Error.
 func (c Client) Call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
+	var body []byte
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", method, path, err)
 		}
-		body = bytes.NewReader(b)
+		body = b
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, body)
+	return c.send(ctx, method, path, "application/json", body, out)
+}
+
+// Upload posts a file as it is and reads the answer into out.
+func (c Client) Upload(ctx context.Context, path string, content []byte, out any) error {
+	return c.send(ctx, http.MethodPost, path, "application/octet-stream", content, out)
+}
+
+// Download reads a file.
+func (c Client) Download(ctx context.Context, path string) ([]byte, error) {
+	return c.answer(ctx, http.MethodGet, path, "", nil)
+}
+
+func (c Client) send(ctx context.Context, method, path, contentType string, body []byte, out any) error {
+	b, err := c.answer(ctx, method, path, contentType, body)
+	if err != nil || out == nil || len(b) == 0 {
+		return err
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	return nil
+}
+
+func (c Client) answer(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", contentType)
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
@@ -70,28 +95,22 @@ func (c Client) Call(ctx context.Context, method, path string, in, out any) erro
 	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if res.StatusCode/100 != 2 {
-		return &Error{Method: method, Path: path, Status: res.StatusCode, Body: string(bytes.TrimSpace(b))}
+		return nil, &Error{Method: method, Path: path, Status: res.StatusCode, Body: string(bytes.TrimSpace(b))}
 	}
-	if out == nil || len(b) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(b, out); err != nil {
-		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
-	}
-	return nil
+	return b, nil
 }
 
-// Until asks again and again until ask says true, for at most a minute.
+// Until asks again and again until ask says true, for at most two minutes.
 func Until(ctx context.Context, what string, ask func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()

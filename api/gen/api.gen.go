@@ -39,11 +39,33 @@ func (e AgentStatus) Valid() bool {
 	}
 }
 
+// Defines values for AttachmentState.
+const (
+	AttachmentStateFailed  AttachmentState = "failed"
+	AttachmentStateStored  AttachmentState = "stored"
+	AttachmentStateWaiting AttachmentState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the AttachmentState enum.
+func (e AttachmentState) Valid() bool {
+	switch e {
+	case AttachmentStateFailed:
+		return true
+	case AttachmentStateStored:
+		return true
+	case AttachmentStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Author.
 const (
 	AuthorAgent  Author = "agent"
 	AuthorBot    Author = "bot"
 	AuthorClient Author = "client"
+	AuthorOther  Author = "other"
 	AuthorSystem Author = "system"
 )
 
@@ -55,6 +77,8 @@ func (e Author) Valid() bool {
 	case AuthorBot:
 		return true
 	case AuthorClient:
+		return true
+	case AuthorOther:
 		return true
 	case AuthorSystem:
 		return true
@@ -189,6 +213,27 @@ func (e ChatStatus) Valid() bool {
 	case ChatStatusOnHold:
 		return true
 	case ChatStatusWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ChatThreadOwner.
+const (
+	ChatThreadOwnerNobody ChatThreadOwner = "nobody"
+	ChatThreadOwnerOther  ChatThreadOwner = "other"
+	ChatThreadOwnerUs     ChatThreadOwner = "us"
+)
+
+// Valid indicates whether the value is a known member of the ChatThreadOwner enum.
+func (e ChatThreadOwner) Valid() bool {
+	switch e {
+	case ChatThreadOwnerNobody:
+		return true
+	case ChatThreadOwnerOther:
+		return true
+	case ChatThreadOwnerUs:
 		return true
 	default:
 		return false
@@ -378,6 +423,27 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for LoginStatus.
+const (
+	LoginStatusFailed  LoginStatus = "failed"
+	LoginStatusReady   LoginStatus = "ready"
+	LoginStatusWaiting LoginStatus = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the LoginStatus enum.
+func (e LoginStatus) Valid() bool {
+	switch e {
+	case LoginStatusFailed:
+		return true
+	case LoginStatusReady:
+		return true
+	case LoginStatusWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MessageState.
 const (
 	MessageStateAccepted  MessageState = "accepted"
@@ -546,9 +612,34 @@ func (e SettingSource) Valid() bool {
 	}
 }
 
+// Defines values for ThreadInputAction.
+const (
+	ThreadInputActionPass    ThreadInputAction = "pass"
+	ThreadInputActionRelease ThreadInputAction = "release"
+	ThreadInputActionRequest ThreadInputAction = "request"
+	ThreadInputActionTake    ThreadInputAction = "take"
+)
+
+// Valid indicates whether the value is a known member of the ThreadInputAction enum.
+func (e ThreadInputAction) Valid() bool {
+	switch e {
+	case ThreadInputActionPass:
+		return true
+	case ThreadInputActionRelease:
+		return true
+	case ThreadInputActionRequest:
+		return true
+	case ThreadInputActionTake:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TimelineKind.
 const (
 	TimelineKindAccepted    TimelineKind = "accepted"
+	TimelineKindAddition    TimelineKind = "addition"
 	TimelineKindAssigned    TimelineKind = "assigned"
 	TimelineKindClosed      TimelineKind = "closed"
 	TimelineKindDelete      TimelineKind = "delete"
@@ -558,6 +649,7 @@ const (
 	TimelineKindOpened      TimelineKind = "opened"
 	TimelineKindReopened    TimelineKind = "reopened"
 	TimelineKindStatus      TimelineKind = "status"
+	TimelineKindThread      TimelineKind = "thread"
 	TimelineKindTransferred TimelineKind = "transferred"
 	TimelineKindUnheld      TimelineKind = "unheld"
 )
@@ -566,6 +658,8 @@ const (
 func (e TimelineKind) Valid() bool {
 	switch e {
 	case TimelineKindAccepted:
+		return true
+	case TimelineKindAddition:
 		return true
 	case TimelineKindAssigned:
 		return true
@@ -584,6 +678,8 @@ func (e TimelineKind) Valid() bool {
 	case TimelineKindReopened:
 		return true
 	case TimelineKindStatus:
+		return true
+	case TimelineKindThread:
 		return true
 	case TimelineKindTransferred:
 		return true
@@ -754,19 +850,41 @@ type AgentWaitingPeriodInput struct {
 	Minutes *int `json:"minutes,omitempty"`
 }
 
-// Attachment A file of a message.
+// Attachment A file of a message, or a place or person in it. Until a file is stored its kind, type and size are what the sender
+// said; then what it is: what calls itself a photo and is no picture is a document.
 type Attachment struct {
+	// Error Why the file is not there.
+	Error *string `json:"error"`
+
+	// Kind photo, document, voice, video, audio, sticker, location or contact.
+	//
+	// Example: photo
+	Kind string `json:"kind"`
+
+	// Link Opens the file for a quarter of an hour, without a header: for a page's image. A message that is fetched again has a new one.
+	Link *string `json:"link"`
 	Mime *string `json:"mime"`
 	Name *string `json:"name"`
+
+	// Phone Of a contact.
+	Phone *string `json:"phone"`
+	Place *Place  `json:"place"`
 
 	// Size Bytes.
 	Size *int64 `json:"size"`
 
-	// URL Where Waggle serves it.
-	URL string `json:"url"`
+	// State Null for what is no file.
+	State *AttachmentState `json:"state"`
+
+	// URL Where Waggle serves the file, to sessions. It never changes. Null for what is no file.
+	URL *string `json:"url"`
 }
 
-// Author Who wrote.
+// AttachmentState waiting: being fetched from the messenger, or tried again later if `error` says why it failed. stored: `link` opens it.
+// failed: `error` says why; `POST /media/{entry_id}/{index}/retry` tries it again.
+type AttachmentState string
+
+// Author Who wrote. bot: another app's. other: somebody of ours, but not in Waggle: at the messenger's own inbox, or in its app.
 type Author string
 
 // Authorization How Waggle gets into the CRM. `api_key` is recommended: it provides enhanced security, because no administrator's
@@ -830,11 +948,17 @@ type Capabilities struct {
 	// AgentMayStart An agent can start a dialogue with a known person.
 	AgentMayStart bool `json:"agent_may_start"`
 
-	// AttachmentLimitBytes The largest file.
+	// AttachmentLimitBytes The largest file an agent can send; null where the kind sets no limit.
 	AttachmentLimitBytes *int64 `json:"attachment_limit_bytes"`
 
-	// Attachments Files can be sent and received.
+	// Attachments Agents can send files.
 	Attachments bool `json:"attachments"`
+
+	// Bots A chatbot of another app may hold a conversation before agents do.
+	Bots bool `json:"bots"`
+
+	// CaptionLimit Characters of the text that goes with a file; a longer one is sent apart. 0: every text is.
+	CaptionLimit int `json:"caption_limit"`
 
 	// Deletes A client's deletions arrive.
 	Deletes          bool `json:"deletes"`
@@ -849,6 +973,9 @@ type Capabilities struct {
 
 	// TextLimit Characters in one message; longer texts are split.
 	TextLimit int `json:"text_limit"`
+
+	// WindowHours How long after his last message a client can be written to; null - always.
+	WindowHours *int `json:"window_hours"`
 }
 
 // Channel A messenger account.
@@ -960,6 +1087,9 @@ type ChannelInput struct {
 
 // ChannelKind A kind of messenger.
 type ChannelKind struct {
+	// AdminsOnly Only administrators may set it up, not chat administrators.
+	AdminsOnly bool `json:"admins_only"`
+
 	// Capabilities What a kind of messenger can do.
 	Capabilities Capabilities `json:"capabilities"`
 
@@ -969,8 +1099,17 @@ type ChannelKind struct {
 	// Help What to prepare at the messenger.
 	Help string `json:"help"`
 
+	// HookHeader The header by which the messenger proves itself, where it is to be entered there.
+	HookHeader *string `json:"hook_header"`
+
+	// HookHelp What to enter at the messenger once a channel has its hook address; empty if Waggle does it by itself.
+	HookHelp string `json:"hook_help"`
+
 	// Kind Example: telegram
 	Kind string `json:"kind"`
+
+	// Login Channels can be made by logging in at the messenger (`POST /channels/{kind}/login`).
+	Login bool `json:"login"`
 
 	// ReceiveModes How it can receive, the default first.
 	ReceiveModes []ReceiveMode `json:"receive_modes"`
@@ -1021,10 +1160,14 @@ type ChannelState string
 
 // Chat One dialogue, from opening to closing.
 type Chat struct {
-	AcceptedAt *time.Time         `json:"accepted_at"`
-	Agent      *AgentRef          `json:"agent"`
-	AssignedAt *time.Time         `json:"assigned_at"`
-	ChannelID  openapi_types.UUID `json:"channel_id"`
+	AcceptedAt *time.Time `json:"accepted_at"`
+	Agent      *AgentRef  `json:"agent"`
+	AssignedAt *time.Time `json:"assigned_at"`
+
+	// BlockedAt Since when the customer has blocked the channel, or takes no messages of it for another reason. Nothing new is sent to him
+	// until he unblocks it or writes again; a message that failed may be tried again.
+	BlockedAt *time.Time         `json:"blocked_at"`
+	ChannelID openapi_types.UUID `json:"channel_id"`
 
 	// CloseReason Example: No answer from Client
 	CloseReason *string    `json:"close_reason"`
@@ -1053,9 +1196,12 @@ type Chat struct {
 	OpenedAt time.Time           `json:"opened_at"`
 	QueueID  *openapi_types.UUID `json:"queue_id"`
 
-	// Status waiting: for an agent. assigned: to one who has not accepted yet. in_progress. on_hold. bot_processing: a bot has
-	// it, no agent. held: kept aside, `held_reason` says why. closed.
+	// Status waiting: for an agent. assigned: to one who has not accepted yet. in_progress. on_hold. bot_processing: another
+	// app holds the conversation, `thread` says which; no agent has it. held: kept aside, `held_reason` says why. closed.
 	Status ChatStatus `json:"status"`
+
+	// Thread Null where the messenger never said that another app shares the conversation.
+	Thread *ChatThread `json:"thread"`
 
 	// TransferReason Why it was moved last, or why it cannot be.
 	//
@@ -1067,6 +1213,10 @@ type Chat struct {
 
 	// Weight What it counts in the agent's load.
 	Weight int `json:"weight"`
+
+	// WritableUntil Until when the messenger takes messages for the client, counted from his last one; sending later is refused until he
+	// writes again. null - at any time.
+	WritableUntil *time.Time `json:"writable_until"`
 }
 
 // ChatClosesBy By which rule.
@@ -1089,9 +1239,24 @@ type ChatList struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-// ChatStatus waiting: for an agent. assigned: to one who has not accepted yet. in_progress. on_hold. bot_processing: a bot has
-// it, no agent. held: kept aside, `held_reason` says why. closed.
+// ChatStatus waiting: for an agent. assigned: to one who has not accepted yet. in_progress. on_hold. bot_processing: another
+// app holds the conversation, `thread` says which; no agent has it. held: kept aside, `held_reason` says why. closed.
 type ChatStatus string
+
+// ChatThread Who holds the conversation, as the messenger told last.
+type ChatThread struct {
+	// App The other app's id at the messenger, if it is known.
+	//
+	// Example: 263902037430900
+	App *string `json:"app"`
+
+	// Owner us: agents may write. other: another app answers, nothing is sent. nobody: whoever answers first has it.
+	Owner ChatThreadOwner `json:"owner"`
+	Since *time.Time      `json:"since"`
+}
+
+// ChatThreadOwner us: agents may write. other: another app answers, nothing is sent. nobody: whoever answers first has it.
+type ChatThreadOwner string
 
 // ClientWaitingPeriodInput Check the box and fill in the minutes if chats should close by themselves when the client does not answer our
 // last message for that time. A chat in which the client waits for us never closes by this. Minimum interval: 5
@@ -1117,7 +1282,8 @@ type Configuration struct {
 	// ChangeAgentMinutes The agent's time to answer, counted from the first unanswered message or his assignment, if later.
 	ChangeAgentMinutes *int `json:"change_agent_minutes"`
 
-	// CloseChatsMinutes Counted from our last delivered message. Minimum interval: 5 minutes; lower values are adjusted automatically.
+	// CloseChatsMinutes Counted from our last delivered message; one whose receipt does not come, where a messenger gives receipts, counts as delivered an
+	// hour after it was sent. Minimum interval: 5 minutes; lower values are adjusted automatically.
 	CloseChatsMinutes *int `json:"close_chats_minutes"`
 
 	// CloseChatsWithoutMessages Whether chats close by themselves when the client does not answer our last message for the time below. A chat
@@ -1219,6 +1385,9 @@ type Event struct {
 	// Detail Of an alert: what is wrong, and what to do. Of a message: its new state.
 	Detail *string `json:"detail,omitempty"`
 
+	// ExpectedAt When the next message of this chat that waits for the messenger should be sent.
+	ExpectedAt *time.Time `json:"expected_at,omitempty"`
+
 	// ID Which one; absent for resync.
 	ID *openapi_types.UUID `json:"id,omitempty"`
 
@@ -1300,6 +1469,9 @@ type FormField struct {
 
 	// Secret Never shown again, masked in answers.
 	Secret bool `json:"secret"`
+
+	// URL An http(s) address; one inside the operator's own network is refused unless he permits it.
+	URL bool `json:"url"`
 }
 
 // Health The state of the process.
@@ -1326,6 +1498,8 @@ type HealthSide struct {
 
 // Identity A person on one channel.
 type Identity struct {
+	// BlockedAt Since when he takes no messages of the channel.
+	BlockedAt *time.Time         `json:"blocked_at"`
 	ChannelID openapi_types.UUID `json:"channel_id"`
 
 	// ExternalID His id at the messenger.
@@ -1401,6 +1575,76 @@ type JobList struct {
 // JobStatus Where a job stands.
 type JobStatus string
 
+// Login A way through a messenger's login window.
+type Login struct {
+	Accounts    []LoginAccount     `json:"accounts"`
+	ExpiresAt   time.Time          `json:"expires_at"`
+	ID          openapi_types.UUID `json:"id"`
+	Permissions []LoginPermission  `json:"permissions"`
+
+	// Reason Why it failed, and what to do.
+	Reason *string `json:"reason"`
+
+	// Status `waiting`: the window has not returned yet. `ready`: accounts can be chosen. `failed`: `reason` says why; begin again.
+	Status LoginStatus `json:"status"`
+}
+
+// LoginAccount An account that the login opened; of Facebook, a page.
+type LoginAccount struct {
+	// CanConnect It can become a channel.
+	CanConnect bool   `json:"can_connect"`
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+
+	// Reason Why it cannot.
+	Reason *string `json:"reason"`
+}
+
+// LoginChoice defines model for LoginChoice.
+type LoginChoice struct {
+	// Accounts The ids of the accounts to connect.
+	Accounts []string `json:"accounts"`
+
+	// QueueID Of the new channels; may be set later.
+	QueueID *openapi_types.UUID `json:"queue_id,omitempty"`
+}
+
+// LoginPermission A permission that channels of the kind need.
+type LoginPermission struct {
+	Granted bool `json:"granted"`
+
+	// Name Example: pages_messaging
+	Name string `json:"name"`
+
+	// Reason If it is missing: what does not work without it, and what to do.
+	Reason *string `json:"reason"`
+}
+
+// LoginSetting A setting that logging in at a messenger needs. It is set here alone; a secret is masked.
+type LoginSetting struct {
+	// Code Its code in Creatio.
+	//
+	// Example: IdentityServerUrl
+	Code  string  `json:"code"`
+	Value *string `json:"value"`
+}
+
+// LoginStatus `waiting`: the window has not returned yet. `ready`: accounts can be chosen. `failed`: `reason` says why; begin again.
+type LoginStatus string
+
+// LoginWindow A messenger's login window.
+type LoginWindow struct {
+	// Callback The address it returns to. It must be among the valid OAuth redirect URIs of the app.
+	Callback string `json:"callback"`
+
+	// ExpiresAt Until when it may return.
+	ExpiresAt time.Time          `json:"expires_at"`
+	ID        openapi_types.UUID `json:"id"`
+
+	// URL The address to open in a browser.
+	URL string `json:"url"`
+}
+
 // MaskedSecret A stored secret; enough to recognise it, nothing to use.
 type MaskedSecret struct {
 	// ExpiresAt Null if it does not expire.
@@ -1418,7 +1662,7 @@ type Message struct {
 	AgentID     *openapi_types.UUID `json:"agent_id"`
 	Attachments []Attachment        `json:"attachments"`
 
-	// Author Who wrote.
+	// Author Who wrote. bot: another app's. other: somebody of ours, but not in Waggle: at the messenger's own inbox, or in its app.
 	Author    Author             `json:"author"`
 	ChatID    openapi_types.UUID `json:"chat_id"`
 	CreatedAt time.Time          `json:"created_at"`
@@ -1431,8 +1675,11 @@ type Message struct {
 	Edits []MessageEdit `json:"edits"`
 
 	// Error Why it failed, and what to do.
-	Error *string            `json:"error"`
-	ID    openapi_types.UUID `json:"id"`
+	Error *string `json:"error"`
+
+	// ExpectedAt When a message that waits, for a limit of the messenger or for another try, should be sent; null where it does not wait or nobody knows.
+	ExpectedAt *time.Time         `json:"expected_at"`
+	ID         openapi_types.UUID `json:"id"`
 
 	// Parts Empty for what was received.
 	Parts []MessagePart `json:"parts"`
@@ -1448,10 +1695,16 @@ type Message struct {
 	// failed: for good, `error` says why. unknown: it may or may not have arrived; it is never sent again by itself.
 	State MessageState `json:"state"`
 	Text  string       `json:"text"`
+
+	// WaitingReason Why it is not sent yet. It is no failure.
+	WaitingReason *string `json:"waiting_reason"`
 }
 
 // MessageEdit What a message said before an edit.
 type MessageEdit struct {
+	// Attachments What it carried until then.
+	Attachments []Attachment `json:"attachments"`
+
 	// EditedAt When it was replaced.
 	EditedAt time.Time `json:"edited_at"`
 
@@ -1461,9 +1714,15 @@ type MessageEdit struct {
 
 // MessageInput defines model for MessageInput.
 type MessageInput struct {
+	// Files What was uploaded to the chat and goes along, in this order. The text is the caption of the first where it fits and
+	// the messenger has captions; otherwise it follows.
+	Files []openapi_types.UUID `json:"files,omitempty"`
+
 	// ReplyTo The message it answers, where the messenger can.
 	ReplyTo *openapi_types.UUID `json:"reply_to,omitempty"`
-	Text    string              `json:"text"`
+
+	// Text May be left out where there are files: then it is nothing.
+	Text string `json:"text,omitempty"`
 }
 
 // MessageList defines model for MessageList.
@@ -1500,6 +1759,12 @@ type OAuthInput struct {
 
 	// IdentityURL The CRM's identity service.
 	IdentityURL string `json:"identity_url"`
+}
+
+// Place Where a location is, in degrees (WGS 84).
+type Place struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
 }
 
 // Problem RFC 9457. Never holds a stack, a secret, SQL or a computed signature.
@@ -1697,11 +1962,23 @@ type SettingSource string
 
 // Settings The chat settings.
 type Settings struct {
+	// BotTimeoutMinutes Minutes after which a conversation is taken back from a bot that leaves the client unanswered; 0: never. By default 5.
+	BotTimeoutMinutes int `json:"bot_timeout_minutes"`
+
 	// ChatsEnabled Chats are handled only when switched on. Off in a new environment.
 	ChatsEnabled bool `json:"chats_enabled"`
 
 	// Display How the CRM shows chats - as a pop-up window over the work area, or in a section of its own.
 	Display Display `json:"display"`
+
+	// IdentityServerClientID A setting that logging in at a messenger needs. It is set here alone; a secret is masked.
+	IdentityServerClientID LoginSetting `json:"identity_server_client_id"`
+
+	// IdentityServerClientSecret A setting that logging in at a messenger needs. It is set here alone; a secret is masked.
+	IdentityServerClientSecret LoginSetting `json:"identity_server_client_secret"`
+
+	// IdentityServerURL A setting that logging in at a messenger needs. It is set here alone; a secret is masked.
+	IdentityServerURL LoginSetting `json:"identity_server_url"`
 
 	// OperatorAcceptChatTimeout A setting that exists in the CRM too.
 	OperatorAcceptChatTimeout IntegerSetting `json:"operator_accept_chat_timeout"`
@@ -1715,10 +1992,22 @@ type Settings struct {
 
 // SettingsPatch defines model for SettingsPatch.
 type SettingsPatch struct {
-	ChatsEnabled *bool `json:"chats_enabled,omitempty"`
+	// BotTimeoutMinutes Minutes after which a conversation is taken back from another app's bot that leaves the client unanswered; where the
+	// messenger does not let us take it, it is asked for. 0: never. By default 5.
+	BotTimeoutMinutes nullable.Nullable[int] `json:"bot_timeout_minutes,omitempty"`
+	ChatsEnabled      *bool                  `json:"chats_enabled,omitempty"`
 
 	// Display How the CRM shows chats - as a pop-up window over the work area, or in a section of its own.
 	Display *Display `json:"display,omitempty"`
+
+	// IdentityServerClientID IdentityServerClientId - the id of the Meta app whose pages are connected.
+	IdentityServerClientID *string `json:"identity_server_client_id,omitempty"`
+
+	// IdentityServerClientSecret IdentityServerClientSecret - the app's secret. Stored encrypted, masked in answers; the mask sent back leaves it as it is.
+	IdentityServerClientSecret *string `json:"identity_server_client_secret,omitempty"`
+
+	// IdentityServerURL IdentityServerUrl - where Facebook's login window is, such as `https://www.facebook.com/v25.0`; an empty one takes it away.
+	IdentityServerURL *string `json:"identity_server_url,omitempty"`
 
 	// OperatorAcceptChatTimeout Minutes an agent has to accept a chat before the next one gets it; where there is none it waits in its queue. By default 5.
 	OperatorAcceptChatTimeout nullable.Nullable[int] `json:"operator_accept_chat_timeout,omitempty"`
@@ -1747,6 +2036,17 @@ type StringSetting struct {
 	Value *string `json:"value"`
 }
 
+// ThreadInput defines model for ThreadInput.
+type ThreadInput struct {
+	Action ThreadInputAction `json:"action"`
+
+	// App To whom it is passed: the app's id at the messenger. Without it to the messenger's own inbox. Of `pass` only.
+	App *string `json:"app,omitempty"`
+}
+
+// ThreadInputAction defines model for ThreadInput.Action.
+type ThreadInputAction string
+
 // Timeline defines model for Timeline.
 type Timeline struct {
 	Items []TimelineEntry `json:"items"`
@@ -1761,32 +2061,39 @@ type TimelineEntry struct {
 	AgentID *openapi_types.UUID `json:"agent_id"`
 	At      time.Time           `json:"at"`
 
-	// Author Who wrote.
+	// Attachments What an addition or edit brings.
+	Attachments []Attachment `json:"attachments"`
+
+	// Author Who wrote. bot: another app's. other: somebody of ours, but not in Waggle: at the messenger's own inbox, or in its app.
 	Author Author `json:"author"`
 
-	// Kind What happened. `held` is put on hold, `unheld` taken off it; `status` is a message's new state.
+	// Kind What happened. `held` is put on hold, `unheld` taken off it; `status` is a message's new state; `addition` is a further
+	// piece of a message that comes in several, as an album does; `thread` is about who holds the conversation, `reason` says
+	// what.
 	Kind    TimelineKind `json:"kind"`
 	Message *Message     `json:"message"`
 
-	// MessageID The message, edited, deleted or changed in state.
+	// MessageID The message that came, was added to, edited, deleted or changed in state.
 	MessageID *openapi_types.UUID `json:"message_id"`
 
 	// ProcessID The process instance that transferred or closed it.
 	ProcessID *openapi_types.UUID `json:"process_id"`
 	QueueID   *openapi_types.UUID `json:"queue_id"`
 
-	// Reason Why it was transferred or closed.
+	// Reason Why it was transferred or closed; of a `thread`: what happened.
 	Reason *string `json:"reason"`
 	Seq    int64   `json:"seq"`
 
 	// State The new state of a message.
 	State *string `json:"state"`
 
-	// Text The new text of an edit.
+	// Text The new text of an edit; what an addition says.
 	Text *string `json:"text"`
 }
 
-// TimelineKind What happened. `held` is put on hold, `unheld` taken off it; `status` is a message's new state.
+// TimelineKind What happened. `held` is put on hold, `unheld` taken off it; `status` is a message's new state; `addition` is a further
+// piece of a message that comes in several, as an album does; `thread` is about who holds the conversation, `reason` says
+// what.
 type TimelineKind string
 
 // TokenGrant A requested Secret key.
@@ -1824,6 +2131,23 @@ type TransferInput struct {
 	AgentID *openapi_types.UUID `json:"agent_id,omitempty"`
 	GroupID *openapi_types.UUID `json:"group_id,omitempty"`
 	QueueID *openapi_types.UUID `json:"queue_id,omitempty"`
+}
+
+// UploadedFile A file that can be sent.
+type UploadedFile struct {
+	ID openapi_types.UUID `json:"id"`
+
+	// Kind How the messenger will show it: photo, document, voice, video or audio.
+	//
+	// Example: photo
+	Kind string `json:"kind"`
+
+	// Mime What it is, by its content.
+	Mime string `json:"mime"`
+	Name string `json:"name"`
+
+	// Size Bytes.
+	Size int64 `json:"size"`
 }
 
 // WaitingPeriod One checkbox with its minutes.
@@ -1999,14 +2323,23 @@ type ChannelFilter = openapi_types.UUID
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// EntryID defines model for EntryID.
+type EntryID = openapi_types.UUID
+
 // ID defines model for ID.
 type ID = openapi_types.UUID
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
+// KindInPath defines model for KindInPath.
+type KindInPath = string
+
 // Limit defines model for Limit.
 type Limit = int
+
+// LoginID defines model for LoginID.
+type LoginID = openapi_types.UUID
 
 // MessageID defines model for MessageID.
 type MessageID = openapi_types.UUID
@@ -2219,6 +2552,9 @@ type PatchChannelJSONRequestBody = ChannelPatch
 // ConnectChannelJSONRequestBody defines body for ConnectChannel for application/json ContentType.
 type ConnectChannelJSONRequestBody = ConnectInput
 
+// CreateLoginChannelsJSONRequestBody defines body for CreateLoginChannels for application/json ContentType.
+type CreateLoginChannelsJSONRequestBody = LoginChoice
+
 // StartChatJSONRequestBody defines body for StartChat for application/json ContentType.
 type StartChatJSONRequestBody = ChatInput
 
@@ -2227,6 +2563,9 @@ type CloseChatJSONRequestBody = CloseInput
 
 // SendMessageJSONRequestBody defines body for SendMessage for application/json ContentType.
 type SendMessageJSONRequestBody = MessageInput
+
+// ChangeThreadJSONRequestBody defines body for ChangeThread for application/json ContentType.
+type ChangeThreadJSONRequestBody = ThreadInput
 
 // TransferChatJSONRequestBody defines body for TransferChat for application/json ContentType.
 type TransferChatJSONRequestBody = TransferInput
@@ -2326,6 +2665,15 @@ type ServerInterface interface {
 	// DisconnectChannel Disconnect
 	// (POST /channels/{id}/disconnect)
 	DisconnectChannel(c *fiber.Ctx, id ID) error
+	// BeginLogin Log in at a messenger
+	// (POST /channels/{kind}/login)
+	BeginLogin(c *fiber.Ctx, kind KindInPath) error
+	// GetLogin What a login opened
+	// (GET /channels/{kind}/login/{login_id})
+	GetLogin(c *fiber.Ctx, kind KindInPath, loginID LoginID) error
+	// CreateLoginChannels Make channels of accounts
+	// (POST /channels/{kind}/login/{login_id}/channels)
+	CreateLoginChannels(c *fiber.Ctx, kind KindInPath, loginID LoginID) error
 	// ListChats Chats
 	// (GET /chats)
 	ListChats(c *fiber.Ctx, params ListChatsParams) error
@@ -2356,6 +2704,9 @@ type ServerInterface interface {
 	// ReopenChat Reopen
 	// (POST /chats/{id}/reopen)
 	ReopenChat(c *fiber.Ctx, id ID) error
+	// ChangeThread Take, pass, ask for or release the conversation
+	// (POST /chats/{id}/thread)
+	ChangeThread(c *fiber.Ctx, id ID) error
 	// GetTimeline The chat's timeline
 	// (GET /chats/{id}/timeline)
 	GetTimeline(c *fiber.Ctx, id ID, params GetTimelineParams) error
@@ -2404,6 +2755,9 @@ type ServerInterface interface {
 	// CancelJob Cancel a job
 	// (POST /jobs/{id}/cancel)
 	CancelJob(c *fiber.Ctx, id ID) error
+	// RetryMedia Fetch an attachment again
+	// (POST /media/{entry_id}/{index}/retry)
+	RetryMedia(c *fiber.Ctx, entryID EntryID, index int) error
 	// ListProcesses Process instances
 	// (GET /processes)
 	ListProcesses(c *fiber.Ctx, params ListProcessesParams) error
@@ -3093,6 +3447,109 @@ func (siw *ServerInterfaceWrapper) DisconnectChannel(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// BeginLogin operation middleware
+func (siw *ServerInterfaceWrapper) BeginLogin(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "kind" -------------
+	var kind KindInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", c.Params("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter kind: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.BeginLogin(c, kind)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GetLogin operation middleware
+func (siw *ServerInterfaceWrapper) GetLogin(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "kind" -------------
+	var kind KindInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", c.Params("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter kind: %w", err).Error())
+	}
+
+	// ------------- Path parameter "login_id" -------------
+	var loginID LoginID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "login_id", c.Params("login_id"), &loginID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login_id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetLogin(c, kind, loginID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateLoginChannels operation middleware
+func (siw *ServerInterfaceWrapper) CreateLoginChannels(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "kind" -------------
+	var kind KindInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", c.Params("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter kind: %w", err).Error())
+	}
+
+	// ------------- Path parameter "login_id" -------------
+	var loginID LoginID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "login_id", c.Params("login_id"), &loginID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login_id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateLoginChannels(c, kind, loginID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListChats operation middleware
 func (siw *ServerInterfaceWrapper) ListChats(c *fiber.Ctx) error {
 
@@ -3501,6 +3958,35 @@ func (siw *ServerInterfaceWrapper) ReopenChat(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.ReopenChat(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ChangeThread operation middleware
+func (siw *ServerInterfaceWrapper) ChangeThread(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ChangeThread(c, id)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -4033,6 +4519,43 @@ func (siw *ServerInterfaceWrapper) CancelJob(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// RetryMedia operation middleware
+func (siw *ServerInterfaceWrapper) RetryMedia(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "entry_id" -------------
+	var entryID EntryID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entry_id", c.Params("entry_id"), &entryID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter entry_id: %w", err).Error())
+	}
+
+	// ------------- Path parameter "index" -------------
+	var index int
+
+	err = runtime.BindStyledParameterWithOptions("simple", "index", c.Params("index"), &index, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter index: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RetryMedia(c, entryID, index)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListProcesses operation middleware
 func (siw *ServerInterfaceWrapper) ListProcesses(c *fiber.Ctx) error {
 
@@ -4548,6 +5071,12 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/channels", wrapper.CreateChannel)
 
+	router.Post(options.BaseURL+"/channels/:kind/login", wrapper.BeginLogin)
+
+	router.Get(options.BaseURL+"/channels/:kind/login/:login_id", wrapper.GetLogin)
+
+	router.Post(options.BaseURL+"/channels/:kind/login/:login_id/channels", wrapper.CreateLoginChannels)
+
 	router.Delete(options.BaseURL+"/channels/:id", wrapper.DeleteChannel)
 
 	router.Get(options.BaseURL+"/channels/:id", wrapper.GetChannel)
@@ -4614,6 +5143,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/chats/:id/transfer", wrapper.TransferChat)
 
+	router.Post(options.BaseURL+"/chats/:id/thread", wrapper.ChangeThread)
+
 	router.Post(options.BaseURL+"/chats/:id/close", wrapper.CloseChat)
 
 	router.Post(options.BaseURL+"/chats/:id/reopen", wrapper.ReopenChat)
@@ -4633,6 +5164,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Post(options.BaseURL+"/failures/:id/redrive", wrapper.RedriveFailure)
 
 	router.Post(options.BaseURL+"/failures/:id/discard", wrapper.DiscardFailure)
+
+	router.Post(options.BaseURL+"/media/:entry_id/:index/retry", wrapper.RetryMedia)
 
 }
 
@@ -5219,6 +5752,96 @@ func (response DisconnectChanneldefaultApplicationProblemPlusJSONResponse) Visit
 	return ctx.JSON(&response.Body)
 }
 
+type BeginLoginRequestObject struct {
+	Kind KindInPath `json:"kind"`
+}
+
+type BeginLoginResponseObject interface {
+	VisitBeginLoginResponse(ctx *fiber.Ctx) error
+}
+
+type BeginLogin201JSONResponse LoginWindow
+
+func (response BeginLogin201JSONResponse) VisitBeginLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(201)
+
+	return ctx.JSON(&response)
+}
+
+type BeginLogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BeginLogindefaultApplicationProblemPlusJSONResponse) VisitBeginLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type GetLoginRequestObject struct {
+	Kind    KindInPath `json:"kind"`
+	LoginID LoginID    `json:"login_id"`
+}
+
+type GetLoginResponseObject interface {
+	VisitGetLoginResponse(ctx *fiber.Ctx) error
+}
+
+type GetLogin200JSONResponse Login
+
+func (response GetLogin200JSONResponse) VisitGetLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type GetLogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLogindefaultApplicationProblemPlusJSONResponse) VisitGetLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateLoginChannelsRequestObject struct {
+	Kind    KindInPath `json:"kind"`
+	LoginID LoginID    `json:"login_id"`
+	Body    *CreateLoginChannelsJSONRequestBody
+}
+
+type CreateLoginChannelsResponseObject interface {
+	VisitCreateLoginChannelsResponse(ctx *fiber.Ctx) error
+}
+
+type CreateLoginChannels201JSONResponse ChannelList
+
+func (response CreateLoginChannels201JSONResponse) VisitCreateLoginChannelsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(201)
+
+	return ctx.JSON(&response)
+}
+
+type CreateLoginChannelsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateLoginChannelsdefaultApplicationProblemPlusJSONResponse) VisitCreateLoginChannelsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type ListChatsRequestObject struct {
 	Params ListChatsParams
 }
@@ -5509,6 +6132,36 @@ type ReopenChatdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReopenChatdefaultApplicationProblemPlusJSONResponse) VisitReopenChatResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ChangeThreadRequestObject struct {
+	ID   ID `json:"id"`
+	Body *ChangeThreadJSONRequestBody
+}
+
+type ChangeThreadResponseObject interface {
+	VisitChangeThreadResponse(ctx *fiber.Ctx) error
+}
+
+type ChangeThread200JSONResponse Chat
+
+func (response ChangeThread200JSONResponse) VisitChangeThreadResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeThreaddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeThreaddefaultApplicationProblemPlusJSONResponse) VisitChangeThreadResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(response.StatusCode)
 
@@ -5983,6 +6636,36 @@ type CancelJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelJobdefaultApplicationProblemPlusJSONResponse) VisitCancelJobResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type RetryMediaRequestObject struct {
+	EntryID EntryID `json:"entry_id"`
+	Index   int     `json:"index"`
+}
+
+type RetryMediaResponseObject interface {
+	VisitRetryMediaResponse(ctx *fiber.Ctx) error
+}
+
+type RetryMedia202JSONResponse Attachment
+
+func (response RetryMedia202JSONResponse) VisitRetryMediaResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(202)
+
+	return ctx.JSON(&response)
+}
+
+type RetryMediadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RetryMediadefaultApplicationProblemPlusJSONResponse) VisitRetryMediaResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(response.StatusCode)
 
@@ -6551,6 +7234,15 @@ type StrictServerInterface interface {
 	// DisconnectChannel Disconnect
 	// (POST /channels/{id}/disconnect)
 	DisconnectChannel(ctx context.Context, request DisconnectChannelRequestObject) (DisconnectChannelResponseObject, error)
+	// BeginLogin Log in at a messenger
+	// (POST /channels/{kind}/login)
+	BeginLogin(ctx context.Context, request BeginLoginRequestObject) (BeginLoginResponseObject, error)
+	// GetLogin What a login opened
+	// (GET /channels/{kind}/login/{login_id})
+	GetLogin(ctx context.Context, request GetLoginRequestObject) (GetLoginResponseObject, error)
+	// CreateLoginChannels Make channels of accounts
+	// (POST /channels/{kind}/login/{login_id}/channels)
+	CreateLoginChannels(ctx context.Context, request CreateLoginChannelsRequestObject) (CreateLoginChannelsResponseObject, error)
 	// ListChats Chats
 	// (GET /chats)
 	ListChats(ctx context.Context, request ListChatsRequestObject) (ListChatsResponseObject, error)
@@ -6581,6 +7273,9 @@ type StrictServerInterface interface {
 	// ReopenChat Reopen
 	// (POST /chats/{id}/reopen)
 	ReopenChat(ctx context.Context, request ReopenChatRequestObject) (ReopenChatResponseObject, error)
+	// ChangeThread Take, pass, ask for or release the conversation
+	// (POST /chats/{id}/thread)
+	ChangeThread(ctx context.Context, request ChangeThreadRequestObject) (ChangeThreadResponseObject, error)
 	// GetTimeline The chat's timeline
 	// (GET /chats/{id}/timeline)
 	GetTimeline(ctx context.Context, request GetTimelineRequestObject) (GetTimelineResponseObject, error)
@@ -6629,6 +7324,9 @@ type StrictServerInterface interface {
 	// CancelJob Cancel a job
 	// (POST /jobs/{id}/cancel)
 	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
+	// RetryMedia Fetch an attachment again
+	// (POST /media/{entry_id}/{index}/retry)
+	RetryMedia(ctx context.Context, request RetryMediaRequestObject) (RetryMediaResponseObject, error)
 	// ListProcesses Process instances
 	// (GET /processes)
 	ListProcesses(ctx context.Context, request ListProcessesRequestObject) (ListProcessesResponseObject, error)
@@ -7279,6 +7977,95 @@ func (sh *strictHandler) DisconnectChannel(ctx *fiber.Ctx, id ID) error {
 	return nil
 }
 
+// BeginLogin operation middleware
+func (sh *strictHandler) BeginLogin(ctx *fiber.Ctx, kind KindInPath) error {
+	var request BeginLoginRequestObject
+
+	request.Kind = kind
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginLogin(ctx.UserContext(), request.(BeginLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BeginLoginResponseObject); ok {
+		if err := validResponse.VisitBeginLoginResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLogin operation middleware
+func (sh *strictHandler) GetLogin(ctx *fiber.Ctx, kind KindInPath, loginID LoginID) error {
+	var request GetLoginRequestObject
+
+	request.Kind = kind
+	request.LoginID = loginID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLogin(ctx.UserContext(), request.(GetLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLoginResponseObject); ok {
+		if err := validResponse.VisitGetLoginResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateLoginChannels operation middleware
+func (sh *strictHandler) CreateLoginChannels(ctx *fiber.Ctx, kind KindInPath, loginID LoginID) error {
+	var request CreateLoginChannelsRequestObject
+
+	request.Kind = kind
+	request.LoginID = loginID
+
+	var body CreateLoginChannelsJSONRequestBody
+	if err := ctx.BodyParser(&body); err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateLoginChannels(ctx.UserContext(), request.(CreateLoginChannelsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateLoginChannels")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateLoginChannelsResponseObject); ok {
+		if err := validResponse.VisitCreateLoginChannelsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListChats operation middleware
 func (sh *strictHandler) ListChats(ctx *fiber.Ctx, params ListChatsParams) error {
 	var request ListChatsRequestObject
@@ -7565,6 +8352,39 @@ func (sh *strictHandler) ReopenChat(ctx *fiber.Ctx, id ID) error {
 		return err
 	} else if validResponse, ok := response.(ReopenChatResponseObject); ok {
 		if err := validResponse.VisitReopenChatResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeThread operation middleware
+func (sh *strictHandler) ChangeThread(ctx *fiber.Ctx, id ID) error {
+	var request ChangeThreadRequestObject
+
+	request.ID = id
+
+	var body ChangeThreadJSONRequestBody
+	if err := ctx.BodyParser(&body); err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeThread(ctx.UserContext(), request.(ChangeThreadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeThread")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeThreadResponseObject); ok {
+		if err := validResponse.VisitChangeThreadResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
@@ -8018,6 +8838,34 @@ func (sh *strictHandler) CancelJob(ctx *fiber.Ctx, id ID) error {
 		return err
 	} else if validResponse, ok := response.(CancelJobResponseObject); ok {
 		if err := validResponse.VisitCancelJobResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryMedia operation middleware
+func (sh *strictHandler) RetryMedia(ctx *fiber.Ctx, entryID EntryID, index int) error {
+	var request RetryMediaRequestObject
+
+	request.EntryID = entryID
+	request.Index = index
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMedia(ctx.UserContext(), request.(RetryMediaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMedia")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryMediaResponseObject); ok {
+		if err := validResponse.VisitRetryMediaResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -40,11 +40,18 @@ type Subject struct {
 	Forge   func(body []byte) map[string]channels.Request // any body with a missing or wrong proof, by what is wrong
 	Ignored map[string]channels.Request                   // what Waggle has no use for, by name
 
+	Reports Reports // what it tells beside words
+	Files   Files   // what it carries beside words
+	Threads Threads // who holds a conversation
+
 	// What goes out.
 	UserID   string                      // a customer who may be written to
 	Inbox    func() []string             // the texts this customer has received, oldest first
 	Faults   []Fault                     // what can go wrong with Send, and what it must mean
 	Refusals map[string]channels.Channel // channels that Verify must refuse, by what is wrong
+
+	// Replace changes the account's credentials at the messenger and is the channel with the new ones (S3.48, S4.14).
+	Replace func() channels.Channel
 }
 
 // Fault is a misbehaviour of the double and what the adapter must make of it.
@@ -54,6 +61,7 @@ type Fault struct {
 	Want  channels.Outcome
 	Timed bool // RetryAt must say when
 	Whole bool // RetryAt must be for the whole channel
+	Block bool // Permanent must say that the customer takes no messages
 	Hangs bool // the double does not answer: the suite gives it little time
 }
 
@@ -65,11 +73,22 @@ const (
 
 // Run tries everything the contract promises.
 func Run(t *testing.T, h Harness) {
+	logged := catchLogs(t)
 	t.Run("Describe", func(t *testing.T) { describe(t, start(t, h)) })
 	t.Run("Verify", func(t *testing.T) { verify(t, h) })
 	t.Run("Connect", func(t *testing.T) { connect(t, start(t, h)) })
 	t.Run("Webhook", func(t *testing.T) { webhook(t, h) })
 	t.Run("Send", func(t *testing.T) { send(t, h) })
+	t.Run("Reports", func(t *testing.T) { reports(t, h) })
+	t.Run("Files", func(t *testing.T) { files(t, h) })
+	t.Run("Threads", func(t *testing.T) { threads(t, h) })
+	t.Run("Credentials", func(t *testing.T) { credentials(t, start(t, h)) })
+	t.Run("Check", func(t *testing.T) { check(t, start(t, h)) })
+	t.Run("Log", func(t *testing.T) {
+		for _, secret := range append(secrets(start(t, h)), text, fileName) {
+			assert.NotContains(t, logged(), secret, "an adapter tells by its errors, not by the log")
+		}
+	})
 }
 
 // start builds a subject and, at the test's end, checks that no other host was called than those it named.
@@ -131,6 +150,23 @@ func requireOutcome(t *testing.T, s Subject, err error, want channels.Outcome, t
 		}
 	}
 	return e
+}
+
+// meet lets a fault strike one call and judges what the adapter makes of it.
+func (s Subject) meet(t *testing.T, f Fault, call func(context.Context) error, texts ...string) {
+	t.Helper()
+	d := patience
+	if f.Hangs {
+		d = impatience
+	}
+	f.Set()
+	e := requireOutcome(t, s, call(within(t, d)), f.Want, texts...)
+	assert.Equal(t, f.Block, e.Blocked, "the customer takes no messages")
+	if f.Want != channels.RetryAt {
+		return
+	}
+	assert.Equal(t, f.Whole, e.WholeChannel, "whole channel")
+	assert.Equal(t, f.Timed, !e.At.IsZero(), "says when")
 }
 
 func secrets(s Subject) []string {

@@ -63,19 +63,10 @@ func send(t *testing.T, h Harness) {
 	for i, f := range start(t, h).Faults {
 		t.Run("fault: "+f.Name, func(t *testing.T) {
 			s := start(t, h)
-			f := s.Faults[i]
-			time := patience
-			if f.Hangs {
-				time = impatience
-			}
-			f.Set()
-			_, err := s.Adapter.Send(within(t, time), s.Channel, s.part(0, text))
-			e := requireOutcome(t, s, err, f.Want, text)
-			if f.Want != channels.RetryAt {
-				return
-			}
-			assert.Equal(t, f.Whole, e.WholeChannel, "whole channel")
-			assert.Equal(t, f.Timed, !e.At.IsZero(), "says when")
+			s.meet(t, s.Faults[i], func(ctx context.Context) error {
+				_, err := s.Adapter.Send(ctx, s.Channel, s.part(0, text))
+				return err
+			}, text)
 		})
 	}
 	t.Run("a context that has ended sends nothing", func(t *testing.T) {

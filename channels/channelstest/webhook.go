@@ -11,26 +11,14 @@ import (
 
 func webhook(t *testing.T, h Harness) {
 	s := start(t, h)
-	receive := func(t *testing.T, r channels.Request) channels.Event {
-		t.Helper()
-		d, err := s.Adapter.Webhook(t.Context(), s.Channel, r)
-		require.NoError(t, err)
-		require.Len(t, d.Events, 1)
-		e := d.Events[0]
-		assert.NotEmpty(t, e.Key)
-		assert.NotEmpty(t, e.User.ID)
-		assert.NotEmpty(t, e.MessageID)
-		assert.False(t, e.At.IsZero())
-		return e
-	}
 	t.Run("a message", func(t *testing.T) {
-		e := receive(t, s.Message("Hello, 世界 🐝 \" \\ \n <b>"))
+		e := s.receive(t, s.Message("Hello, 世界 🐝 \" \\ \n <b>"))
 		assert.Equal(t, channels.Message, e.Kind)
 		assert.Equal(t, "Hello, 世界 🐝 \" \\ \n <b>", e.Text)
 	})
 	t.Run("a repetition has the same key, the next message another", func(t *testing.T) {
 		r := s.Message("once")
-		first, repeated, next := receive(t, r), receive(t, r), receive(t, s.Message("once"))
+		first, repeated, next := s.receive(t, r), s.receive(t, r), s.receive(t, s.Message("once"))
 		assert.Equal(t, first, repeated)
 		assert.NotEqual(t, first.Key, next.Key)
 		assert.NotEqual(t, first.MessageID, next.MessageID)
@@ -40,9 +28,9 @@ func webhook(t *testing.T, h Harness) {
 			assert.False(t, s.Adapter.Describe().Capabilities.Edits)
 			return
 		}
-		message := receive(t, s.Message("before"))
+		message := s.receive(t, s.Message("before"))
 		r := s.Edit("after")
-		first, repeated := receive(t, r), receive(t, r)
+		first, repeated := s.receive(t, r), s.receive(t, r)
 		assert.Equal(t, channels.Edit, first.Kind)
 		assert.Equal(t, "after", first.Text)
 		assert.Equal(t, first, repeated)
@@ -50,14 +38,15 @@ func webhook(t *testing.T, h Harness) {
 		assert.NotEmpty(t, first.MessageKey, "it says which message it changes")
 		assert.NotEqual(t, first.Key, first.MessageKey)
 		assert.Empty(t, message.MessageKey)
-		assert.NotEqual(t, first.Key, receive(t, s.Edit("after all")).Key, "each edit has a key of its own")
+		assert.NotEqual(t, first.Key, s.receive(t, s.Edit("after all")).Key, "each edit has a key of its own")
 	})
 	t.Run("the event outlives the request's buffer", func(t *testing.T) {
 		r := s.Message("kept")
-		e := receive(t, r)
+		e := s.receive(t, r)
 		clear(r.Body)
 		assert.Equal(t, "kept", e.Text)
 	})
+	assert.NotEmpty(t, s.Ignored, "what the messenger adds later must not break deliveries")
 	for name, r := range s.Ignored {
 		t.Run("ignored and counted: "+name, func(t *testing.T) {
 			d, err := s.Adapter.Webhook(t.Context(), s.Channel, r)
@@ -91,4 +80,18 @@ func assertQuiet(t *testing.T, s Subject, err error) {
 	for _, secret := range secrets(s) {
 		assert.NotContains(t, err.Error(), secret)
 	}
+}
+
+// receive reads a request that brings one message or one edit.
+func (s Subject) receive(t *testing.T, r channels.Request) channels.Event {
+	t.Helper()
+	d, err := s.Adapter.Webhook(t.Context(), s.Channel, r)
+	require.NoError(t, err)
+	require.Len(t, d.Events, 1)
+	e := d.Events[0]
+	assert.NotEmpty(t, e.Key)
+	assert.NotEmpty(t, e.User.ID)
+	assert.NotEmpty(t, e.MessageID)
+	assert.False(t, e.At.IsZero())
+	return e
 }

@@ -38,12 +38,13 @@ type greeting struct {
 
 // outgoing is the body of "message" (PROTOCOL.md §4).
 type outgoing struct {
-	Type    string       `json:"type"`
-	Channel string       `json:"channel"`
-	ID      string       `json:"id"`
-	User    outgoingUser `json:"user"`
-	Text    string       `json:"text"`
-	ReplyTo string       `json:"reply_to,omitempty"`
+	Type    string        `json:"type"`
+	Channel string        `json:"channel"`
+	ID      string        `json:"id"`
+	User    outgoingUser  `json:"user"`
+	Text    string        `json:"text"`
+	ReplyTo string        `json:"reply_to,omitempty"`
+	File    *outgoingFile `json:"file,omitempty"`
 }
 
 type outgoingUser struct {
@@ -52,19 +53,28 @@ type outgoingUser struct {
 
 // post sends one body to the channel's webhook and reads the JSON object it answers. Its error says what the failure means
 // for a message; Field names the setting that is at fault if every request fails like that.
-func (a *Adapter) post(ctx context.Context, ch channels.Channel, body, answer any) *channels.Error {
-	raw, err := json.Marshal(body)
+func (a *Adapter) post(ctx context.Context, ch channels.Channel, message any, file *channels.Upload, answer any) *channels.Error {
+	raw, err := json.Marshal(message)
 	if err != nil {
 		return &channels.Error{Outcome: channels.Permanent, Reason: "the message cannot be written as JSON", Err: err}
 	}
 	// A messenger that does not answer in time is asked again: each request may be repeated (PROTOCOL.md §6).
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, ch.Fields[FieldWebhook], bytes.NewReader(raw))
+	if file == nil { // a file takes the time that the caller gives it
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+	}
+	b, bad := bodyOf(ctx, raw, file)
+	if bad != nil {
+		return bad
+	}
+	defer func() { _ = b.close() }()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, ch.Fields[FieldWebhook], b)
 	if err != nil {
 		return &channels.Error{Outcome: channels.Broken, Field: FieldWebhook, Reason: "the webhook is not a URL that can be called"}
 	}
-	r.Header.Set("Content-Type", "application/json")
+	r.ContentLength = b.length
+	r.Header.Set("Content-Type", b.contentType)
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "Waggle")
 	r.Header.Set(codeHeader, encodeCode(ch.Fields[FieldCode]))
@@ -114,7 +124,8 @@ func (a *Adapter) unreachable(err error) *channels.Error {
 func (a *Adapter) refused(resp *http.Response, body []byte) *channels.Error {
 	switch code := resp.StatusCode; {
 	case code == http.StatusBadRequest, code == http.StatusRequestEntityTooLarge:
-		return &channels.Error{Outcome: channels.Permanent, Field: FieldWebhook, Reason: refusalReason(body)}
+		reason := refusalReason(body)
+		return &channels.Error{Outcome: channels.Permanent, Field: FieldWebhook, Reason: reason, Blocked: reason == refusalReasons[userBlocked]}
 	case code == http.StatusUnauthorized:
 		return &channels.Error{Outcome: channels.Broken, Field: FieldCode, Reason: "the messenger does not accept the confirmation code (401); enter the code from the messenger’s settings"}
 	case code == http.StatusNotFound:
@@ -133,10 +144,12 @@ func (a *Adapter) refused(resp *http.Response, body []byte) *channels.Error {
 	}
 }
 
+const userBlocked = "user_blocked"
+
 // refusalReasons explains PROTOCOL.md §4's errors.
 var refusalReasons = map[string]string{
 	"user_unknown":  "the messenger does not know this user",
-	"user_blocked":  "the user does not want messages from the company",
+	userBlocked:     "the user does not want messages from the company",
 	"text_too_long": "the text is too long for the messenger",
 	"not_supported": "the messenger does not support this",
 }

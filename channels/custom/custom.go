@@ -47,20 +47,24 @@ func (a *Adapter) Describe() channels.Description {
 		Fields: []channels.Field{
 			{
 				Name: FieldWebhook, Label: "Webhook", Required: true, URL: true,
-				Help: "Copy the webhook from the custom messenger’s settings. Requests from Waggle are sent to it.",
+				Help: "Go to the custom messenger’s settings, copy the webhook, and enter it in this field. It is used to send requests from Waggle.",
 			},
 			{
 				Name: FieldCode, Label: "Confirmation code", Required: true, Secret: true, Pattern: `^(?s:.{1,500})$`,
-				Help: "Checks whether a request comes from a trusted source. The code is set in the messenger’s settings in any format you prefer, up to 500 characters.",
+				Help: "Specify the confirmation code that is used to check whether a request comes from a trusted source. The code is set in the messenger’s " +
+					"settings in any format you prefer, up to 500 characters.",
 			},
 			{
 				Name: FieldPublicURL, Label: "Company’s public URL", Required: true, URL: true, Default: "{crm_url}",
-				Help: "The full address of your company’s CRM. It is filled in automatically.",
+				Help: "In this field, the full address of your company’s CRM is automatically added.",
 			},
 		},
 		Receive: []channels.Receive{channels.Webhook},
 		Capabilities: channels.Capabilities{
 			TextLimit:     textLimit,
+			CaptionLimit:  textLimit,
+			Attachments:   true,
+			FileLimit:     fileLimit,
 			Edits:         true,
 			StartDialogue: true,
 			Idempotent:    true,
@@ -110,7 +114,8 @@ func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part
 	}
 	e := a.post(ctx, ch, outgoing{
 		Type: "message", Channel: ch.ID.String(), ID: p.Key, User: outgoingUser{ID: p.UserID}, Text: p.Text, ReplyTo: p.ReplyTo,
-	}, &answer)
+		File: fileOf(p.File),
+	}, p.File, &answer)
 	if e != nil {
 		e.Field = "" // only a refusal names a field
 		return channels.Sent{}, e
@@ -127,7 +132,7 @@ func (a *Adapter) greet(ctx context.Context, ch channels.Channel, g greeting) (n
 		Name string `json:"name"`
 	}
 	g.Channel, g.CompanyURL = ch.ID.String(), ch.Fields[FieldPublicURL]
-	if e := a.post(ctx, ch, g, &answer); e != nil {
+	if e := a.post(ctx, ch, g, nil, &answer); e != nil {
 		if e.Field != "" {
 			e.Outcome = channels.Refused
 		}

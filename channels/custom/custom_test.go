@@ -1,6 +1,7 @@
 package custom_test
 
 import (
+	"context"
 	"io"
 	"log"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"waggle/channels"
 	"waggle/channels/custom"
 	"waggle/channels/custom/customtest"
+	"waggle/channels/double"
 	"waggle/guard"
 )
 
@@ -63,6 +65,15 @@ func TestTheFormIsTheSeeds(t *testing.T) {
 		assert.True(t, f.Required)
 		assert.True(t, f.URL)
 		assert.Equal(t, "{crm_url}", f.Default)
+	})
+	t.Run("S2.13 S2.14 S2.16 S2.17 S2.19 the help is the seed's", func(t *testing.T) {
+		for name, words := range map[string]string{
+			"Webhook":          "copy the webhook, and enter it in this field. It is used to send requests from",
+			"ConfirmationCode": "Specify the confirmation code that is used to check whether a request comes from a trusted source. The code is set in the messenger’s settings in any format you prefer",
+			"PublicURL":        "In this field, the full address of your company’s CRM is automatically added.",
+		} {
+			assert.Contains(t, field(t, name).Help, words)
+		}
 	})
 	t.Run("S2.7 administrators only", func(t *testing.T) { assert.True(t, adapter(t).Describe().AdminsOnly) })
 	t.Run("S2.6 the kind can start a dialogue", func(t *testing.T) { assert.True(t, adapter(t).Describe().Capabilities.StartDialogue) })
@@ -157,7 +168,7 @@ func (d diverted) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestVerifyNamesTheFieldAtFault(t *testing.T) {
 	for _, row := range []struct {
 		name    string
-		fault   customtest.Fault
+		fault   double.Fault
 		outcome channels.Outcome
 		field   string
 	}{
@@ -168,7 +179,7 @@ func TestVerifyNamesTheFieldAtFault(t *testing.T) {
 		{"a login page", customtest.Redirect("/login"), channels.Refused, custom.FieldWebhook},
 		{"S2.20 messenger down", customtest.Down(5), channels.RetryAt, ""},
 		{"unexpected error", customtest.Status(500), channels.RetryAt, ""},
-		{"connection dropped", customtest.Drop(), channels.RetryAt, ""},
+		{"connection dropped", double.Drop(), channels.RetryAt, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			m := messenger(t, code)
@@ -230,7 +241,7 @@ func TestS2_2_TheUserReceivesTheAnswerOnce(t *testing.T) {
 	m := messenger(t, code)
 	a, ch := adapter(t, "127.0.0.1"), channel(m)
 	ann := m.Customer(customtest.Profile{ID: "ann-42"})
-	m.FailNext(customtest.AfterAccepting(customtest.Drop()), customtest.AfterAccepting(customtest.Status(500)))
+	m.FailNext(double.AfterAccepting(double.Drop()), double.AfterAccepting(customtest.Status(500)))
 	part := channels.Part{Key: "k-1", UserID: "ann-42", Text: "Hello", ReplyTo: "m-7"}
 	for range 2 {
 		_, err := a.Send(ctx(t), ch, part)
@@ -375,4 +386,29 @@ func TestOpenFile(t *testing.T) {
 		_, err := a.OpenFile(ctx(t), ch, at.URL)
 		assert.Equal(t, channels.RetryAt, channels.AsError(err).Outcome)
 	})
+}
+
+func TestSendAFile(t *testing.T) {
+	m := customtest.New(code)
+	t.Cleanup(m.Close)
+	ann := m.Customer(customtest.Profile{ID: "ann"})
+	a := custom.New(http.DefaultClient, clock)
+	content := strings.Repeat("a receipt ", 100_000)
+	part := channels.Part{Key: "k-1", UserID: "ann", Text: "here it is", File: &channels.Upload{
+		Kind: "document", Name: "re\"ceipt\r\n.pdf", MIME: "application/pdf", Size: int64(len(content)),
+		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil },
+	}}
+	for range 2 { // a repetition under the same key is the same message
+		_, err := a.Send(ctx(t), channel(m), part)
+		require.NoError(t, err)
+	}
+	require.Empty(t, m.Wrong())
+	require.Len(t, ann.Inbox(), 1)
+	got := ann.Inbox()[0]
+	assert.Equal(t, "here it is", got.Text)
+	assert.Equal(t, content, string(got.File.Content))
+	assert.Equal(t, "document", got.File.Kind)
+	part.File.Size = 51 << 20
+	_, err := a.Send(ctx(t), channel(m), part)
+	assert.Equal(t, channels.Permanent, channels.AsError(err).Outcome)
 }

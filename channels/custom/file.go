@@ -24,7 +24,9 @@ func (a *Adapter) OpenFile(ctx context.Context, ch channels.Channel, ref string)
 		return channels.File{}, &channels.Error{Outcome: channels.Permanent, Reason: "the file’s address cannot be called"}
 	}
 	r.Header.Set("User-Agent", "Waggle")
-	if webhook, err := url.Parse(ch.Fields[FieldWebhook]); err == nil && webhook.Scheme == r.URL.Scheme && webhook.Host == r.URL.Host {
+	webhook, err := url.Parse(ch.Fields[FieldWebhook])
+	own := err == nil && webhook.Scheme == r.URL.Scheme && webhook.Host == r.URL.Host
+	if own {
 		r.Header.Set(codeHeader, encodeCode(ch.Fields[FieldCode]))
 	}
 	resp, err := a.client.Do(r)
@@ -35,16 +37,18 @@ func (a *Adapter) OpenFile(ctx context.Context, ch channels.Channel, ref string)
 		}
 		return channels.File{}, e
 	}
-	if e := a.unusable(resp); e != nil {
+	if e := a.unusable(resp, own); e != nil {
 		_ = resp.Body.Close()
 		return channels.File{}, e
 	}
 	return channels.File{ReadCloser: resp.Body, Size: resp.ContentLength}, nil
 }
 
-// unusable says why an answer is not the file.
-func (a *Adapter) unusable(resp *http.Response) *channels.Error {
+// unusable says why an answer is not the file; own: it was asked for with the confirmation code.
+func (a *Adapter) unusable(resp *http.Response, own bool) *channels.Error {
 	switch code := resp.StatusCode; {
+	case code == http.StatusUnauthorized && own: // not for good: the right code opens it
+		return &channels.Error{Outcome: channels.Refused, Field: FieldCode, Reason: "the messenger does not accept the confirmation code"}
 	case code == http.StatusTooManyRequests || code >= 500:
 		return &channels.Error{Outcome: channels.RetryAt, At: a.retryAfter(resp.Header.Get("Retry-After")), Reason: fmt.Sprintf("the messenger could not give the file (%d)", code)}
 	case code != http.StatusOK:

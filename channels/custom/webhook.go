@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
@@ -13,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"waggle/channels"
 	"waggle/guard"
@@ -37,11 +38,11 @@ type incoming struct {
 		Phone    string `json:"phone"`
 		Email    string `json:"email"`
 	} `json:"user"`
-	MessageID   string               `json:"message_id"` // edits only
-	ReplyTo     string               `json:"reply_to"`
-	Text        string               `json:"text"`
-	Attachments []incomingAttachment `json:"attachments"`
-	At          time.Time            `json:"at"`
+	MessageID   string              `json:"message_id"` // edits only
+	ReplyTo     string              `json:"reply_to"`
+	Text        string              `json:"text"`
+	Attachments incomingAttachments `json:"attachments"`
+	At          time.Time           `json:"at"`
 }
 
 type incomingAttachment struct {
@@ -49,6 +50,20 @@ type incomingAttachment struct {
 	MIME string `json:"mime"`
 	Size int64  `json:"size"`
 	URL  string `json:"url"`
+}
+
+// incomingAttachments are as many as may be, and one more.
+type incomingAttachments []incomingAttachment
+
+// UnmarshalJSONFrom reads the attachments one by one and keeps no crowd of them.
+func (l *incomingAttachments) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*l = (*l)[:0]
+	return channels.Each(d, func(one *incomingAttachment) error {
+		if len(*l) <= maxAttachments {
+			*l = append(*l, *one)
+		}
+		return nil
+	})
 }
 
 // Webhook checks the confirmation code before it looks at anything else, then reads the one event of the body.
@@ -63,7 +78,7 @@ func (a *Adapter) Webhook(_ context.Context, ch channels.Channel, r channels.Req
 		return channels.Delivery{}, malformed("the body is larger than 1 MiB")
 	}
 	var in incoming
-	if err := json.Unmarshal(r.Body, &in); err != nil || !isObject(r.Body) {
+	if err := channels.Decode(r.Body, &in); err != nil || !isObject(r.Body) {
 		return channels.Delivery{}, malformed("the body is not a JSON object with the protocol's types")
 	}
 	switch in.Type {

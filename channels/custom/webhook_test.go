@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/channelstest"
 	"waggle/channels/custom"
 )
 
@@ -172,4 +173,16 @@ func FuzzWebhook(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, d, again)
 	})
+}
+
+// Issue 4: what comes in allocates at most ten times its size, whatever comes again and again.
+func TestMemoryOfCrowds(t *testing.T) {
+	a := custom.New(http.DefaultClient, clock)
+	reading := func(body string) func() {
+		r := request(encodedCode, []byte(body))
+		return func() { _, _ = a.Webhook(t.Context(), hooked, r) }
+	}
+	channelstest.Crowds(t, reading,
+		`{"type":"message","id":"m-1","user":{"id":"ann-42","name":"Ann Lee","phone":"1"},"text":"x","reply_to":"m-0","at":"2026-11-21T10:00:00+01:00",`+
+			`"attachments":[{"name":"a.pdf","mime":"application/pdf","size":8,"url":"https://files.example/a"}]}`)
 }

@@ -10,7 +10,7 @@ import (
 	"waggle/channels"
 )
 
-// permissions are what a page must permit the app (S3.35); pages_show_list is needed for the login alone.
+// permissions are what a page must permit the app (S3.35); what the login asks for besides is needed for the login alone.
 var permissions = []string{"pages_messaging", "pages_manage_metadata"}
 
 // subscribed are the kinds of events a page is asked for (wire/messenger.md §3).

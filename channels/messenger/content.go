@@ -1,7 +1,6 @@
 package messenger
 
 import (
-	"encoding/json"
 	"mime"
 	"net/url"
 	"path"
@@ -32,7 +31,7 @@ func (m message) content() (string, []channels.Attachment) {
 	}
 	for _, raw := range m.Attachments {
 		var at attachment
-		_ = json.Unmarshal(raw, &at) // what cannot be read cannot be shown, and that is said
+		_ = channels.Decode(raw, &at) // what cannot be read cannot be shown, and that is said
 		shown, said := at.shown(m.Text)
 		if shown.Kind != "" {
 			found = append(found, shown)
@@ -71,9 +70,9 @@ func (at attachment) shown(beside string) (channels.Attachment, string) {
 }
 
 func (at attachment) link(beside string) string {
-	title, address := at.Title, at.URL
+	title, address := string(at.Title), string(at.URL)
 	if title == "" {
-		title = at.Payload.Title
+		title = string(at.Payload.Title)
 	}
 	if address == "" {
 		address = at.Payload.URL

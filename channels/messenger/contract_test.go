@@ -8,6 +8,7 @@ import (
 
 	"waggle/channels"
 	"waggle/channels/channelstest"
+	"waggle/channels/double"
 	"waggle/channels/messenger/messengertest"
 )
 
@@ -31,7 +32,12 @@ func subject(t *testing.T, client *http.Client) channelstest.Subject {
 		return <-posted
 	}
 	other := request(sealed(`{"object":"page","entry":[{"id":"99","time":1,"messaging":[` + said(`"mid":"m_1","text":"x"`) + `]}]}`))
-	failing := func(fault messengertest.Fault) func() { return func() { f.server.FailNext("messages", fault) } }
+	failingAt := func(edge string, faults ...double.Fault) func() {
+		return func() { f.server.FailNext(edge, faults...) }
+	}
+	failing := func(fault double.Fault) func() { return failingAt("messages", fault) }
+	uploading := func(fault double.Fault) func() { return failingAt("message_attachments", fault) }
+	f.page.Subscribe(f.bot, "messages", "messaging_handovers", "standby")
 	refuse := messengertest.Refuse
 	return channelstest.Subject{
 		Adapter: f.Adapter, Channel: f.ch, Hosts: []string{strings.TrimPrefix(f.server.URL, "http://"), strings.TrimPrefix(gone.URL, "http://")},
@@ -58,6 +64,50 @@ func subject(t *testing.T, client *http.Client) channelstest.Subject {
 			"something new":  ignored(map[string]any{"telepathy": true}),
 			"another page's": other,
 		},
+		Reports: channelstest.Reports{
+			Echo:      func() channels.Request { return <-posted },
+			Lose:      failing(double.AfterAccepting(double.Drop())),
+			Elsewhere: func(text string) channels.Request { f.ann.Type(text); return <-posted },
+			Arrived:   func(id string) channels.Request { f.ann.Arrive(id); return <-posted },
+			Read:      func() channels.Request { f.ann.Read(); return <-posted },
+		},
+		Files: channelstest.Files{
+			Send: func(caption string, pictures ...[]byte) []channels.Request {
+				f.ann.SendPictures(caption, pictures...)
+				return []channels.Request{<-posted}
+			},
+			Album: true,
+			Lost: []channelstest.Fault{
+				{Name: "expired", Set: f.server.ExpireFiles, Want: channels.Permanent},
+				{Name: "502 with HTML", Set: failingAt("cdn", double.BadGateway()), Want: channels.RetryAt},
+				{Name: "no answer", Set: failingAt("cdn", double.Hang()), Want: channels.RetryAt, Hangs: true},
+				{Name: "connection lost", Set: failingAt("cdn", double.Drop(), double.Drop()), Want: channels.RetryAt}, // net/http repeats a GET once
+			},
+			Received: func() (files []channelstest.File) {
+				for _, m := range f.ann.Inbox() {
+					if m.File != nil {
+						files = append(files, channelstest.File{As: m.FileKind, MIME: m.FileMIME, Name: m.FileName, Caption: m.Text, Content: m.File})
+					}
+				}
+				return files
+			},
+			Shown: map[string]string{"photo": "image", "document": "file", "voice": "audio", "audio": "audio", "video": "video"},
+			Faults: []channelstest.Fault{
+				{Name: "the file is refused", Set: uploading(refuse(100, 2018047, "(#100) Upload attachment failure.")), Want: channels.Permanent},
+				{Name: "613 for the file", Set: uploading(messengertest.TooFast(17)), Want: channels.RetryAt, Timed: true, Whole: true},
+				{Name: "502 with HTML for the file", Set: uploading(double.BadGateway()), Want: channels.RetryAt},
+				{Name: "connection lost with the file", Set: uploading(double.Drop()), Want: channels.RetryAt},
+				{Name: "connection lost though the file was taken", Set: uploading(double.AfterAccepting(double.Drop())), Want: channels.RetryAt},
+				{Name: "connection lost though all was taken", Set: failing(double.AfterAccepting(double.Drop())), Want: channels.Unknown},
+			},
+		},
+		Threads: channelstest.Threads{
+			Us: ourApp, Other: botApp, Holder: f.ann.Owner,
+			Let:   func() { f.page.Default(f.app) },
+			Takes: func() channels.Request { f.ann.Take(f.bot); return <-posted },
+			Gives: func() channels.Request { f.ann.Pass(f.app, ""); return <-posted },
+			Asks:  func() channels.Request { f.ann.Ask(f.bot); return <-posted },
+		},
 		UserID: f.ann.PSID,
 		Inbox: func() (texts []string) {
 			for _, m := range f.ann.Inbox() {
@@ -70,14 +120,15 @@ func subject(t *testing.T, client *http.Client) channelstest.Subject {
 			{Name: "4 without a time", Set: failing(refuse(4, 0, "(#4) Application request limit reached")), Want: channels.RetryAt, Timed: true, Whole: true},
 			{Name: "190", Set: func() { f.page.Revoke() }, Want: channels.Broken},
 			{Name: "230", Set: func() { f.page.Forbid("pages_messaging") }, Want: channels.Broken},
-			{Name: "551", Set: func() { f.ann.Block() }, Want: channels.Permanent},
+			{Name: "551", Set: func() { f.ann.Block() }, Want: channels.Permanent, Block: true},
 			{Name: "1", Set: failing(messengertest.RefuseWith(500, 1, 99, "An unknown error occurred")), Want: channels.Unknown},
-			{Name: "502 with HTML", Set: failing(messengertest.BadGateway()), Want: channels.Unknown},
-			{Name: "no answer", Set: failing(messengertest.Hang()), Want: channels.Unknown, Hangs: true},
-			{Name: "no answer though taken", Set: failing(messengertest.AfterAccepting(messengertest.Hang())), Want: channels.Unknown, Hangs: true},
-			{Name: "connection lost", Set: failing(messengertest.Drop()), Want: channels.Unknown},
+			{Name: "502 with HTML", Set: failing(double.BadGateway()), Want: channels.Unknown},
+			{Name: "no answer", Set: failing(double.Hang()), Want: channels.Unknown, Hangs: true},
+			{Name: "no answer though taken", Set: failing(double.AfterAccepting(double.Hang())), Want: channels.Unknown, Hangs: true},
+			{Name: "connection lost", Set: failing(double.Drop()), Want: channels.Unknown},
 			{Name: "nobody there", Set: func() { f.api.base = gone.URL }, Want: channels.RetryAt},
 		},
+		Replace: func() channels.Channel { f.page.Revoke(); return with(f.ch, FieldToken, f.page.Token(f.app)) },
 		Refusals: map[string]channels.Channel{
 			"an unknown token":    with(f.ch, FieldToken, "EAABother"),
 			"no token":            with(f.ch, FieldToken, ""),

@@ -12,7 +12,10 @@ import (
 	"waggle/channels"
 )
 
-const idLimit = 256 // bytes of an id that becomes a key
+const (
+	idLimit   = 256               // bytes of an id that becomes a key
+	pageInbox = "263902037430900" // the app that people answer in at Facebook (wire/messenger.md §5)
+)
 
 // batch reads the entries of one delivery for one page.
 type batch struct {
@@ -31,7 +34,7 @@ func (b *batch) ignore(what string) {
 // entry adds an entry's events.
 func (b *batch) entry(raw json.RawMessage) {
 	var e entry
-	switch err := json.Unmarshal(raw, &e); {
+	switch err := channels.Decode(raw, &e); {
 	case err != nil || e.Page == "":
 		b.ignore("unreadable")
 	case string(e.Page) != b.page:
@@ -53,7 +56,7 @@ func (b *batch) entry(raw json.RawMessage) {
 func (b *batch) event(raw json.RawMessage, at int64, standby bool) {
 	b.events++
 	var in event
-	if json.Unmarshal(raw, &in) != nil {
+	if channels.Decode(raw, &in) != nil {
 		b.ignore("unreadable")
 		return
 	}
@@ -142,7 +145,7 @@ func (m message) from(e channels.Event) channels.Event {
 func (m message) echo(e channels.Event, app string) channels.Event {
 	e.Kind, e.Key, e.MessageID, e.ReplyTo = channels.Echo, "o:"+m.ID, m.ID, m.ReplyTo.ID
 	e.Text, e.Attachments = m.content()
-	e.Echo = &channels.EchoNote{App: string(m.App)}
+	e.Echo = &channels.EchoNote{App: string(m.App), Bot: m.App != "" && string(m.App) != app && m.App != pageInbox}
 	if m.App == "" || string(m.App) == app {
 		e.Echo.PartKey = m.Metadata
 	}
@@ -175,7 +178,7 @@ func (r receipt) event(e channels.Event, read bool) channels.Event {
 	e.Kind, e.Receipt = channels.Receipt, &channels.ReceiptNote{Read: read}
 	for _, raw := range r.IDs {
 		var mid string
-		if json.Unmarshal(raw, &mid) == nil && mid != "" {
+		if channels.Decode(raw, &mid) == nil && mid != "" {
 			e.Receipt.MessageIDs = append(e.Receipt.MessageIDs, mid)
 		}
 	}

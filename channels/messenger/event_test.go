@@ -82,8 +82,9 @@ func TestEchoes(t *testing.T) {
 	}{
 		"ours":                           {`"app_id":1517776481860111,"metadata":"part-1"`, channels.EchoNote{PartKey: "part-1", App: ourApp}},
 		"ours, the id a string":          {`"app_id":"1517776481860111","metadata":"part-1"`, channels.EchoNote{PartKey: "part-1", App: ourApp}},
-		"a bot's":                        {`"app_id":123456789`, channels.EchoNote{App: botApp}},
-		"a bot's that copies our key":    {`"app_id":123456789,"metadata":"part-1"`, channels.EchoNote{App: botApp}},
+		"a bot's":                        {`"app_id":123456789`, channels.EchoNote{App: botApp, Bot: true}},
+		"a bot's that copies our key":    {`"app_id":123456789,"metadata":"part-1"`, channels.EchoNote{App: botApp, Bot: true}},
+		"a person's in the page's inbox": {`"app_id":263902037430900`, channels.EchoNote{App: "263902037430900"}},
 		"a person's on the page":         {`"attachments":[]`, channels.EchoNote{}},
 		"ours, by another program of it": {`"app_id":1517776481860111`, channels.EchoNote{App: ourApp}},
 	} {

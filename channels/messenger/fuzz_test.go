@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/channelstest"
 )
 
 func FuzzWebhook(f *testing.F) {
@@ -99,4 +100,24 @@ func TestAllocation(t *testing.T) {
 			assert.LessOrEqual(t, cost, uint64(10*len(body)+batch), "accounts of %d bytes", len(body))
 		})
 	}
+}
+
+// Issue 4, the same for whatever may come again and again in a delivery, in one event, and in one attachment: of whole ones there are
+// at most a thousand, and what they take is told above.
+func TestAllocationOfCrowds(t *testing.T) {
+	a := New(http.DefaultClient, DefaultAPI)
+	reading := func(body string) func() {
+		r := request(sealed(body))
+		return func() { _, _ = a.Webhook(t.Context(), hookedChannel, r) }
+	}
+	channelstest.Crowds(t, reading, `{"object":"page","entry":[]}`, delivered("messaging"), delivered("standby"))
+	channelstest.Crowds(t, func(event string) func() { return reading(delivered("messaging", event)) },
+		said(`"mid":"m_1","text":"hi","reply_to":{"mid":"m_0"},"attachments":[]`), said(`"mid":"m_1","is_echo":true,"app_id":1,"metadata":"x"`),
+		from(`"delivery":{"mids":["m_1"],"watermark":1}`),
+		from(`"read":{"watermark":1},"message_edit":{"mid":"m_1","num_edit":1},"postback":{"mid":"m"}`),
+		from(`"pass_thread_control":{"new_owner_app_id":null},"take_thread_control":{},"request_thread_control":{},"reaction":{},"app_roles":{}`))
+	channelstest.Crowds(t, func(attachment string) func() {
+		return reading(delivered("messaging", said(`"mid":"m_1","attachments":[`+attachment+`]`)))
+	},
+		`{"type":"image","title":"t","url":"u","payload":{"url":"u","sticker_id":1}}`, `{"type":"location","payload":{"coordinates":{"lat":1}}}`)
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"waggle/channels"
 	"waggle/guard"
 )
 
@@ -182,7 +182,7 @@ func understand(res *http.Response, body []byte, secrets []string, result any) *
 	if result == nil {
 		return nil
 	}
-	if err := json.Unmarshal(body, result); err != nil {
+	if err := channels.Decode(body, result); err != nil {
 		return fail
 	}
 	return nil
@@ -218,23 +218,7 @@ func hide(text string, secrets []string) string {
 	return text
 }
 
-// cleaned is an error whose text is free of secrets. Only what callers ask for can be found through it.
-type cleaned struct {
-	text string
-	is   error
-}
-
-func (c *cleaned) Error() string { return c.text }
-func (c *cleaned) Unwrap() error { return c.is }
-
 // clean takes the request's address and the secrets out of an error of net/http.
 func clean(err error, secrets []string) error {
-	inner := guard.WithoutURL(err)
-	c := &cleaned{text: hide(inner.Error(), secrets)}
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded, guard.ErrBlocked} {
-		if errors.Is(inner, known) {
-			c.is = known
-		}
-	}
-	return c
+	return guard.Scrubbed(err, func(text string) string { return hide(text, secrets) })
 }

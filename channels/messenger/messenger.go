@@ -48,6 +48,8 @@ var (
 	_ channels.Threads    = (*Adapter)(nil)
 	_ channels.Profiles   = (*Adapter)(nil)
 	_ channels.FileOpener = (*Adapter)(nil)
+	_ channels.Logins     = (*Adapter)(nil)
+	_ channels.Checker    = (*Adapter)(nil)
 )
 
 // New returns the adapter for the Graph API at api (DefaultAPI, or MESSENGER_API_URL). The client should be the guarded
@@ -58,17 +60,13 @@ func New(h *http.Client, api string) *Adapter {
 	return a
 }
 
-// Describe tells what the kind can do. A page may only answer, for a day; a bot may share the conversation. An accepted send counts
-// as delivered: Facebook's receipts are not evaluated, and a message that waits for one would keep its chat from closing.
+// Describe tells what the kind can do. A page may only answer, for a day; a bot may share the conversation. Facebook tells of
+// delivery, of reading, and of everything the page sends.
 func (a *Adapter) Describe() channels.Description {
 	return channels.Description{
 		Kind: "messenger",
 		Name: "Facebook Messenger",
-		Help: "A public page of Facebook; personal profiles cannot be connected. Log in with Facebook and choose the pages, or enter a page's access " +
-			"token of your own app, with the permissions pages_messaging and pages_manage_metadata. " +
-			"A bot of another app may answer first: it must hand conversations over (Conversation Routing, formerly the Handover Protocol). " +
-			"On the page, under Settings → Advanced Messaging, make the bot the default app (primary receiver) and this app another one " +
-			"(secondary receiver). While the bot holds a conversation Waggle shows it and writes nothing.",
+		Help: help,
 		Fields: []channels.Field{
 			{Name: FieldPage, Label: "Page ID", Required: true, Pattern: idPattern, Help: "The page's number; About → Page transparency shows it."},
 			{Name: FieldToken, Label: "Page access token", Required: true, Secret: true, Pattern: `^[A-Za-z0-9_.|-]{1,1000}$`,
@@ -76,18 +74,28 @@ func (a *Adapter) Describe() channels.Description {
 			{Name: FieldApp, Label: "App ID", Required: true, Pattern: idPattern, Help: "The number of the Meta app that serves the page."},
 			{Name: FieldAppSecret, Label: "App secret", Required: true, Secret: true, Pattern: `^[A-Za-z0-9_-]{1,200}$`,
 				Help: "App settings → Basic → App secret. Facebook signs its deliveries with it."},
-			{Name: FieldVerifyToken, Label: "Verify token", Required: true, Secret: true, Pattern: `^[\x21-\x7e]{16,200}$`,
+			{Name: FieldVerifyToken, Label: "Verify token", Required: true, Secret: true, Tell: true, Pattern: `^[\x21-\x7e]{16,200}$`,
 				Help: "A password of your own, at least 16 characters, the same for all pages of the app. You enter it once beside the webhook's address at Meta."},
 		},
 		Receive: []channels.Receive{channels.Webhook},
 		Capabilities: channels.Capabilities{
-			TextLimit: textLimit, Attachments: true, FileLimit: fileLimit, Edits: true, Bots: true, WindowHours: windowHours,
+			TextLimit: textLimit, Attachments: true, FileLimit: fileLimit, Edits: true, Receipts: true, Reads: true, Echoes: true, Bots: true, WindowHours: windowHours,
 		},
 		HookHelp: "Once for the app, at developers.facebook.com: Messenger → Webhooks → Edit callback URL. Enter this address and the verify token, " +
 			"and choose the fields messages, message_edits, message_echoes, message_deliveries, message_reads, messaging_postbacks, messaging_handovers " +
 			"and standby. Other pages of the same app need no address of their own.",
 	}
 }
+
+// help is the set-up of the page and, for a bot, of its receivers, with the captions of Facebook's windows (S3.32–S3.40,
+// S3.58, S3.59, c9, c10).
+const help = `Public pages of Facebook; you can only connect public pages, not personal profiles.
+
+Log in with Facebook, select the pages and permit the app to manage them, so that it can send and receive messages on their behalf; if you restrict it, chats may not work properly. A channel is made for each page, with the page's name. Set it to Active and select its queue: only then its messages are processed. Before the first login the system settings “Identity server Url” (IdentityServerUrl), “Identity server client id” (IdentityServerClientId) and “Identity server client secret” (IdentityServerClientSecret) must be populated; if they are not, contact support.
+
+Instead of logging in you can enter an access token of the page, given out for an app of your own with the permissions pages_messaging and pages_manage_metadata.
+
+A chatbot of another app may answer first. This requires a Facebook Page, a working Facebook Messenger channel, and a bot platform that supports the Handover Protocol (today: Conversation Routing) and is integrated with the page. On the page open Settings → Advanced Messaging, block Connected Apps, and configure the Messenger receiver: Primary Receiver for Handover Protocol – your bot platform (today: the default app); Secondary Receiver for Handover Protocol – this app. While the bot holds a conversation it is shown with no agent, and nothing is written to it.`
 
 // page is the channel's page: the account it was verified as, or the one it is to be.
 func page(ch channels.Channel) string {

@@ -5,9 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"waggle/channels"
+	"waggle/channels/double"
 	"waggle/channels/messenger/messengertest"
 )
 
@@ -155,8 +154,20 @@ func TestDescribe(t *testing.T) {
 	assert.Equal(t, 24, d.Capabilities.WindowHours, "the window is known before anybody types")
 	assert.False(t, d.Capabilities.StartDialogue, "nobody can write to a person who never wrote")
 	assert.Zero(t, d.Capabilities.CaptionLimit, "a file and a caption are two sends")
-	assert.Contains(t, d.Help, "Advanced Messaging", "S3.58 c10: the set-up of the page is told")
-	assert.Contains(t, d.Help, "Handover Protocol", "S3.58")
+	for _, words := range []string{
+		"you can only connect public pages, not personal profiles",                                                                                                          // S3.34
+		"“Identity server Url” (IdentityServerUrl)", "“Identity server client id” (IdentityServerClientId)", "“Identity server client secret” (IdentityServerClientSecret)", // S3.30
+		"contact support",                                       // S3.31
+		"permit the app to manage them",                         // S3.35
+		"if you restrict it, chats may not work properly",       // S3.36
+		"A channel is made for each page, with the page's name", // S3.37 S3.38
+		"Set it to Active and select its queue",                 // S3.39 S3.40
+		"a Facebook Page, a working Facebook Messenger channel, and a bot platform that supports the Handover Protocol", // S3.58
+		"Settings → Advanced Messaging", "Connected Apps", // S3.59 c10
+		"Primary Receiver for Handover Protocol – your bot platform", "Secondary Receiver for Handover Protocol – this app",
+	} {
+		assert.Contains(t, d.Help, words, "the seed's words and captions, letter by letter")
+	}
 }
 
 func TestVerify(t *testing.T) {
@@ -168,7 +179,7 @@ func TestVerify(t *testing.T) {
 
 	person := f.server.AddPerson("77", "Pat").Manages(f.page)
 	f.server.LogIn(person)
-	userToken := f.loggedIn(t)
+	userToken := f.userToken(t)
 	other := f.server.AddPage("9", "Other Shop")
 	for name, row := range map[string]struct {
 		ch     channels.Channel
@@ -176,7 +187,7 @@ func TestVerify(t *testing.T) {
 		reason string
 	}{
 		"an unknown token":                 {with(f.ch, FieldToken, "EAABnobody"), FieldToken, "access token"},
-		"S3.34 a person's token":           {with(f.ch, FieldToken, userToken.Value), FieldToken, "a person's"},
+		"S3.34 a person's token":           {with(f.ch, FieldToken, userToken), FieldToken, "a person's"},
 		"another page's token":             {with(f.ch, FieldToken, other.Token(f.app)), FieldToken, "not this page's"},
 		"S3.34 a person's id":              {with(f.ch, FieldPage, "77"), FieldPage, "no page"},
 		"an id with a path":                {with(f.ch, FieldPage, "1/../9"), FieldPage, "number"},
@@ -202,39 +213,6 @@ func TestVerify(t *testing.T) {
 	assert.Equal(t, FieldToken, asError(t, err).Field, "S3.36: a dead token is told")
 }
 
-// loggedIn is a long-lived token of whoever is at the window.
-func (f fixture) loggedIn(t *testing.T) UserToken {
-	t.Helper()
-	code, err := f.window(t, "state", "state")
-	require.NoError(t, err)
-	token, err := f.Login(t.Context(), f.settings(), callback, code)
-	require.NoError(t, err)
-	return token
-}
-
-const callback = "https://waggle.example.com/api/v1/channels/messenger/login/callback"
-
-func (f fixture) settings() LoginSettings {
-	return LoginSettings{IdentityServerURL: f.server.URL + "/v25.0", IdentityServerClientID: ourApp, IdentityServerClientSecret: appSecret}
-}
-
-// window opens the login window as a browser would and reads what it returns with.
-func (f fixture) window(t *testing.T, state, expected string) (string, error) {
-	t.Helper()
-	address, err := f.settings().DialogURL(callback, state)
-	require.NoError(t, err)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
-	require.NoError(t, err)
-	res, err := f.api.http.Do(r) // follows no redirect
-	require.NoError(t, err)
-	require.NoError(t, res.Body.Close())
-	require.Equal(t, http.StatusFound, res.StatusCode)
-	back, err := url.Parse(res.Header.Get("Location"))
-	require.NoError(t, err)
-	require.True(t, strings.HasPrefix(back.String(), callback))
-	return Callback(back.Query().Get, expected)
-}
-
 func TestConnect(t *testing.T) {
 	f := setUp(t)
 	f.page.Subscribe(f.bot, "messages", "standby")
@@ -255,7 +233,7 @@ func TestConnect(t *testing.T) {
 	assert.Equal(t, channels.Refused, e.Outcome, "S3.35")
 	assert.Contains(t, e.Reason, "pages_manage_metadata", "S3.35: it says which is missing")
 
-	f.server.FailNext("subscribed_apps", messengertest.BadGateway())
+	f.server.FailNext("subscribed_apps", double.BadGateway())
 	assert.Equal(t, channels.RetryAt, asError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{})).Outcome)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -28,11 +28,14 @@ const (
 // reply is the Graph API's error code and subcode.
 type reply struct{ code, subcode int }
 
+const unavailable = 1545041 // a subcode: the person takes no messages, whatever the code
+
 // meaning is what an error says about a part we sent.
 type meaning struct {
 	outcome channels.Outcome
 	reason  string // empty: the Graph API's own words
 	whole   bool   // the limit is the app's or the page's
+	blocked bool   // the customer takes no messages
 	few     bool   // a passing error that does not pass is final
 }
 
@@ -44,23 +47,29 @@ var meanings = map[reply]meaning{
 	{4, 0}:        {outcome: channels.RetryAt, reason: "Facebook asks the app to slow down", whole: true},
 	{32, 0}:       {outcome: channels.RetryAt, reason: "Facebook asks the page to slow down", whole: true}, // page-level twin of 4
 	{613, 0}:      {outcome: channels.RetryAt, reason: "Facebook asks to slow down", whole: true},
+	{80001, 0}:    {outcome: channels.RetryAt, reason: "Facebook asks the page to slow down", whole: true}, // 32 for page tokens
+	{80006, 0}:    {outcome: channels.RetryAt, reason: "Facebook asks the page to slow down", whole: true}, // the same, of Messenger
 	{10, 0}:       {outcome: channels.Broken, reason: notPermitted},
 	{10, 2018278}: {outcome: channels.Permanent, reason: windowClosed},
 	{10, 2018065}: {outcome: channels.Permanent, reason: windowClosed},
-	{10, 2018300}: {outcome: channels.Permanent, reason: heldByAnother},
+	{10, 2018300}: {outcome: channels.Elsewhere, reason: heldByAnother},
 	{100, 0}:      {outcome: channels.Permanent},
 	{100, 2018001}: {outcome: channels.Permanent,
 		reason: "Facebook does not know this customer; he may have written to another page"},
 	{190, 0}: {outcome: channels.Broken, reason: tokenRefused},
 	{200, 0}: {outcome: channels.Broken, reason: notPermitted},
 	{230, 0}: {outcome: channels.Broken, reason: notPermitted},
-	{551, 0}: {outcome: channels.Permanent, reason: unreachable},
+	{551, 0}: {outcome: channels.Permanent, reason: unreachable, blocked: true},
 }
 
 // meaningOf finds an error's row. What is in no row is final if Facebook calls it our mistake, and unclear otherwise.
 func meaningOf(f *failure) meaning {
 	if strings.Contains(f.message, "appsecret_proof") { // 100 as well, but it concerns every call
 		return meaning{outcome: channels.Broken, reason: "the app secret is not this app's; enter the current one"}
+	}
+	// Of one customer, though the codes 10 and 200 else concern the whole page: "(#200) This person isn't receiving messages".
+	if f.code.subcode == unavailable || strings.Contains(f.message, "This person isn't") {
+		return meanings[reply{code: 551}]
 	}
 	m, ok := meanings[f.code]
 	if !ok {
@@ -84,7 +93,7 @@ func sendError(f *failure, attempt int) *channels.Error {
 		return &channels.Error{Outcome: channels.Unknown, Reason: mayHaveGone, Err: f}
 	}
 	m := meaningOf(f)
-	e := &channels.Error{Outcome: m.outcome, Reason: m.reason, WholeChannel: m.whole, Err: f}
+	e := &channels.Error{Outcome: m.outcome, Reason: m.reason, WholeChannel: m.whole, Blocked: m.blocked, Err: f}
 	if e.Reason == "" {
 		e.Reason = "Facebook refused the message: " + f.message
 	}

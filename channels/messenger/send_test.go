@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/double"
 	"waggle/channels/messenger/messengertest"
 	"waggle/guard"
 )
@@ -40,7 +41,7 @@ func TestSendAndItsEcho(t *testing.T) {
 	assert.Equal(t, sent.MessageID, echo.MessageID)
 	assert.Equal(t, "part-1", echo.Echo.PartKey, "the metadata proves the send, even if its answer was lost")
 
-	f.server.FailNext("messages", messengertest.AfterAccepting(messengertest.Drop()))
+	f.server.FailNext("messages", double.AfterAccepting(double.Drop()))
 	assert.Equal(t, channels.Unknown, asError(t, f.send(t, "did it go?")).Outcome)
 	echo = f.event(t, posted)
 	assert.Equal(t, "part-1", echo.Echo.PartKey, "the only proof after a lost answer")
@@ -78,7 +79,7 @@ func TestOutcomes(t *testing.T) {
 	refuse := messengertest.Refuse
 	for _, row := range []struct {
 		name   string
-		fault  messengertest.Fault
+		fault  double.Fault
 		want   channels.Outcome
 		reason string
 	}{
@@ -92,7 +93,7 @@ func TestOutcomes(t *testing.T) {
 		{"613", messengertest.TooFast(0), channels.RetryAt, "slow down"},
 		{"10/2018278", refuse(10, 2018278, "This message is sent outside of allowed window."), channels.Permanent, "24 hours"},
 		{"10/2018065", refuse(10, 2018065, "This message is sent outside of allowed window."), channels.Permanent, "24 hours"},
-		{"S3.59 10/2018300", refuse(10, 2018300, "Another app is controlling this thread"), channels.Permanent, "another app holds"},
+		{"S3.59 10/2018300", refuse(10, 2018300, "Another app is controlling this thread"), channels.Elsewhere, "another app holds"},
 		{"S3.36 10", refuse(10, 0, "Application does not have permission for this action"), channels.Broken, "pages_messaging"},
 		{"100", refuse(100, 0, "Invalid parameter"), channels.Permanent, "Invalid parameter"},
 		{"100/2018001", refuse(100, 2018001, "No matching user found"), channels.Permanent, "does not know this customer"},
@@ -103,10 +104,15 @@ func TestOutcomes(t *testing.T) {
 		{"S3.36 200", messengertest.RefuseWith(403, 200, 2018028, "Cannot message users who are not admins"), channels.Broken, "permit"},
 		{"S3.36 230", refuse(230, 0, "Requires pages_messaging permission"), channels.Broken, "pages_messaging"},
 		{"551", refuse(551, 1545041, "This person isn't available right now."), channels.Permanent, "cannot be reached"},
+		{"200 of one customer", refuse(200, 1545041, "(#200) This person isn't available right now."), channels.Permanent, "cannot be reached"},
+		{"200 by its words", refuse(200, 0, "(#200) This person isn't receiving messages from you right now"), channels.Permanent, "cannot be reached"},
+		{"10 by its words", refuse(10, 2018108, "(#10) This person isn't receiving messages from you right now"), channels.Permanent, "cannot be reached"},
+		{"a limit of the page's token", refuse(80001, 0, "There have been too many calls to this Page account."), channels.RetryAt, "slow down"},
+		{"a limit of Messenger", refuse(80006, 0, "There have been too many calls to this Messenger account."), channels.RetryAt, "slow down"},
 		{"an unknown code", refuse(4242, 0, "Something new"), channels.Permanent, "Something new"},
 		{"an unknown code with status 500", messengertest.RefuseWith(500, 4242, 0, "Something new"), channels.Unknown, "may or may not"},
-		{"502 with HTML", messengertest.BadGateway(), channels.Unknown, "may or may not"},
-		{"connection lost", messengertest.Drop(), channels.Unknown, "may or may not"},
+		{"502 with HTML", double.BadGateway(), channels.Unknown, "may or may not"},
+		{"connection lost", double.Drop(), channels.Unknown, "may or may not"},
 		{"a token in the words", refuse(100, 0, "EAABtoken"), channels.Permanent, "…"},
 		{"endless words", refuse(100, 0, strings.Repeat("x", 1000)), channels.Permanent, "x…"},
 	} {
@@ -117,6 +123,7 @@ func TestOutcomes(t *testing.T) {
 			e := asError(t, f.send(t, "do not show me"))
 			assert.Equal(t, row.want, e.Outcome)
 			assert.Contains(t, e.Reason, row.reason)
+			assert.Equal(t, row.reason == "cannot be reached", e.Blocked)
 			assert.NotContains(t, e.Error(), "do not show me")
 			assert.Less(t, len(e.Error()), 1000)
 			assert.Equal(t, e.WholeChannel, !e.At.IsZero())
@@ -190,7 +197,8 @@ func TestSendFile(t *testing.T) {
 		got := f.ann.Inbox()
 		require.Len(t, got, 1)
 		assert.Equal(t, messengertest.Received{
-			MID: sent.MessageID, Metadata: "k", App: ourApp, File: []byte("content"), FileName: "a _b_.pdf", FileKind: want, At: f.clock.Now(),
+			MID: sent.MessageID, Metadata: "k", App: ourApp, File: []byte("content"), FileName: "a _b_.pdf", FileKind: want, FileMIME: "application/pdf",
+			At: f.clock.Now(),
 		}, got[0])
 	}
 	part := channels.Part{Key: "k", UserID: "2", File: file("document", "a.pdf", "content")}
@@ -210,10 +218,10 @@ func TestSendFile(t *testing.T) {
 		"with a caption":        {part.File, "a caption", nil, channels.Permanent},
 		"unreadable":            {&unreadable, "", nil, channels.RetryAt},
 		"shorter than promised": {&short, "", nil, channels.RetryAt},
-		"the upload is lost":    {part.File, "", func(f fixture) { f.server.FailNext("message_attachments", messengertest.Drop()) }, channels.RetryAt},
+		"the upload is lost":    {part.File, "", func(f fixture) { f.server.FailNext("message_attachments", double.Drop()) }, channels.RetryAt},
 		"the upload is unclear": {part.File, "", func(f fixture) { f.server.FailNext("message_attachments", messengertest.Refuse(1, 99, "x")) }, channels.RetryAt},
 		"the upload is refused": {part.File, "", func(f fixture) { f.server.FailNext("message_attachments", messengertest.Refuse(100, 2018047, "x")) }, channels.Permanent},
-		"the send is lost":      {part.File, "", func(f fixture) { f.server.FailNext("messages", messengertest.Drop()) }, channels.Unknown},
+		"the send is lost":      {part.File, "", func(f fixture) { f.server.FailNext("messages", double.Drop()) }, channels.Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setUp(t)
@@ -295,7 +303,7 @@ func TestProfile(t *testing.T) {
 			assert.Empty(t, u)
 		})
 	}
-	f.server.FailNext("node", messengertest.TooFast(3), messengertest.BadGateway(), messengertest.Refuse(10, 0, "no advanced access"))
+	f.server.FailNext("node", messengertest.TooFast(3), double.BadGateway(), messengertest.Refuse(10, 0, "no advanced access"))
 	for range 2 {
 		u, err = f.Profile(t.Context(), f.ch, "2")
 		assert.Equal(t, channels.RetryAt, asError(t, err).Outcome, "it may be asked for again")

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/double"
 	"waggle/channels/messenger/messengertest"
 )
 
@@ -33,10 +34,10 @@ func TestBotHandsOver(t *testing.T) {
 	assert.Equal(t, channels.Echo, answered.Kind)
 	assert.True(t, answered.Standby)
 	assert.Equal(t, "nine to five", answered.Text, "S3.56: what the bot says is recorded")
-	assert.Equal(t, &channels.EchoNote{App: botApp}, answered.Echo, "S3.61: it is nobody's of ours")
+	assert.Equal(t, &channels.EchoNote{App: botApp, Bot: true}, answered.Echo, "S3.61: it is nobody's of ours")
 
 	e := asError(t, f.send(t, "an agent interrupts"))
-	assert.Equal(t, channels.Permanent, e.Outcome, "S3.59: Facebook does not let us write while the bot owns the thread")
+	assert.Equal(t, channels.Elsewhere, e.Outcome, "S3.59: Facebook does not let us write while the bot owns the thread")
 	assert.Contains(t, e.Reason, "another app holds this conversation")
 
 	f.ann.Pass(f.app, "a human is needed")
@@ -92,11 +93,11 @@ func TestThreads(t *testing.T) {
 	assert.Empty(t, f.ann.Owner(), "and loses it in the end")
 
 	for name, row := range map[string]struct {
-		fault messengertest.Fault
+		fault double.Fault
 		want  channels.Outcome
 	}{
 		"unclear":         {messengertest.Refuse(1, 99, "x"), channels.RetryAt},
-		"connection lost": {messengertest.Drop(), channels.RetryAt},
+		"connection lost": {double.Drop(), channels.RetryAt},
 		"a dead token":    {messengertest.Refuse(190, 0, "x"), channels.Broken},
 		"no such person":  {messengertest.Refuse(100, 2018001, "No matching user found"), channels.Permanent},
 		"a limit":         {messengertest.TooFast(7), channels.RetryAt},

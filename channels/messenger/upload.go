@@ -7,8 +7,6 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
-	"net/textproto"
-	"strings"
 	"time"
 
 	"waggle/channels"
@@ -82,7 +80,7 @@ func (u *upload) body(context.Context) (io.Reader, string, int64, error) {
 	if err := form.WriteField("message", string(message)); err != nil {
 		return nil, "", 0, err
 	}
-	if _, err := form.CreatePart(u.header()); err != nil {
+	if _, err := form.CreatePart(u.FormHeader("filedata")); err != nil {
 		return nil, "", 0, err
 	}
 	before := bytes.Clone(frame.Bytes())
@@ -96,19 +94,4 @@ func (u *upload) body(context.Context) (io.Reader, string, int64, error) {
 		size = int64(len(before)) + u.Size + int64(len(after))
 	}
 	return io.MultiReader(bytes.NewReader(before), u.content, bytes.NewReader(after)), form.FormDataContentType(), size, nil
-}
-
-func (u *upload) header() textproto.MIMEHeader {
-	plain := strings.NewReplacer("\\", "_", `"`, "_", "\r", "_", "\n", "_")
-	name, kind := plain.Replace(u.Name), plain.Replace(u.MIME)
-	if name == "" {
-		name = "file"
-	}
-	if kind == "" {
-		kind = "application/octet-stream"
-	}
-	return textproto.MIMEHeader{
-		"Content-Disposition": {`form-data; name="filedata"; filename="` + name + `"`},
-		"Content-Type":        {kind},
-	}
 }

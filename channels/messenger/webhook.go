@@ -57,7 +57,7 @@ func (a *Adapter) Accounts(_ context.Context, ch channels.Channel, r channels.Re
 		var e struct {
 			Page id `json:"id"`
 		}
-		if json.Unmarshal(raw, &e) == nil && e.Page != "" {
+		if channels.Decode(raw, &e) == nil && e.Page != "" {
 			byPage[string(e.Page)] = append(byPage[string(e.Page)], raw)
 		}
 	}
@@ -102,7 +102,7 @@ func authentic(ch channels.Channel, r channels.Request) (list, error) {
 		return nil, channels.ErrUnauthorized
 	}
 	var e envelope
-	if r.Method != http.MethodPost || len(r.Body) > bodyLimit || json.Unmarshal(r.Body, &e) != nil || e.Object != "page" || e.Entries == nil {
+	if r.Method != http.MethodPost || len(r.Body) > bodyLimit || channels.Decode(r.Body, &e) != nil || e.Object != "page" || e.Entries == nil {
 		return nil, channels.ErrMalformed
 	}
 	return e.Entries, nil
@@ -114,15 +114,16 @@ func sign(ch channels.Channel, body []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// challenge proves to Facebook that the address is ours (§1): it is told back what it asks, in plain text.
+// challenge proves to Facebook that the address is ours (§1): it is told back what it asks, in plain text. What does not subscribe
+// with our token is refused with 403.
 func challenge(ch channels.Channel, r channels.Request) (channels.Delivery, error) {
 	token, asked := ch.Fields[FieldVerifyToken], r.Query("hub.challenge")
 	given := sha256.Sum256([]byte(r.Query("hub.verify_token")))
 	want := sha256.Sum256([]byte(token))
-	if token == "" || subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
-		return channels.Delivery{}, channels.ErrUnauthorized
+	if token == "" || subtle.ConstantTimeCompare(given[:], want[:]) != 1 || r.Query("hub.mode") != "subscribe" {
+		return channels.Delivery{}, channels.ErrChallenge
 	}
-	if r.Query("hub.mode") != "subscribe" || asked == "" {
+	if asked == "" {
 		return channels.Delivery{}, channels.ErrMalformed
 	}
 	return channels.Delivery{Answer: []byte(asked), AnswerType: "text/plain; charset=utf-8"}, nil

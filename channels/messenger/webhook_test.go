@@ -85,7 +85,7 @@ func TestChallenge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := a.Webhook(t.Context(), hookedChannel, get(query))
-			require.ErrorIs(t, err, channels.ErrUnauthorized)
+			require.ErrorIs(t, err, channels.ErrChallenge, "§1: 403")
 			_, err = a.Accounts(t.Context(), hookedChannel, get(query))
 			require.ErrorIs(t, err, channels.ErrUnauthorized)
 		})
@@ -93,7 +93,7 @@ func TestChallenge(t *testing.T) {
 	_, err = a.Webhook(t.Context(), with(hookedChannel, FieldVerifyToken, ""), get(map[string]string{"hub.mode": "subscribe", "hub.challenge": "1"}))
 	require.ErrorIs(t, err, channels.ErrUnauthorized, "a channel without a verify token proves nothing")
 	_, err = a.Webhook(t.Context(), hookedChannel, get(map[string]string{"hub.mode": "unsubscribe", "hub.challenge": "1", "hub.verify_token": verifyToken}))
-	require.ErrorIs(t, err, channels.ErrMalformed)
+	require.ErrorIs(t, err, channels.ErrChallenge, "§1: 403")
 }
 
 // The vectors of wire/messenger.md §2: the signature is over the raw bytes, escaped or not.

@@ -1,10 +1,14 @@
 package messenger
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"waggle/channels"
 )
 
 // entry is what happened on one page (wire/messenger.md §3).
@@ -57,17 +61,31 @@ type message struct {
 
 type attachment struct {
 	Type    string `json:"type"` // image, video, audio, file, location, fallback, template, reel, ig_reel
-	Title   string `json:"title"`
-	URL     string `json:"url"` // of a fallback
+	Title   label  `json:"title"`
+	URL     label  `json:"url"` // of a fallback
 	Payload struct {
 		URL         string `json:"url"`
-		Title       string `json:"title"`
+		Title       label  `json:"title"`
 		Sticker     id     `json:"sticker_id"`
 		Coordinates *struct {
 			Latitude  float64 `json:"lat"`
 			Longitude float64 `json:"long"`
 		} `json:"coordinates"`
 	} `json:"payload"`
+}
+
+// label is a text beside what is wanted. Of another type it is none: it must not take a customer's file with it.
+type label string
+
+// UnmarshalJSONFrom takes anything.
+func (l *label) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*l = ""
+	if d.PeekKind() != '"' {
+		return d.SkipValue()
+	}
+	token, err := d.ReadToken()
+	*l = label(token.String())
+	return err
 }
 
 // edit is a customer's change of his message (field names UNVERIFIED).
@@ -102,19 +120,27 @@ type id string
 
 var errNoID = errors.New("neither a string nor a whole number")
 
-// UnmarshalJSON takes both forms.
-func (i *id) UnmarshalJSON(raw []byte) error {
-	raw = bytes.TrimSpace(raw)
-	switch {
-	case string(raw) == "null":
+// UnmarshalJSONFrom takes both forms.
+func (i *id) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	token, err := d.ReadToken()
+	if err != nil {
+		return err
+	}
+	switch token.Kind() {
+	case 'n':
 		*i = ""
 		return nil
-	case raw[0] == '"':
-		return json.Unmarshal(raw, (*string)(i))
-	case bytes.ContainsFunc(raw, func(r rune) bool { return r < '0' || r > '9' }):
+	case '"':
+		*i = id(token.String())
+		return nil
+	case '0':
+		*i = id(token.String())
+	default:
 		return errNoID
 	}
-	*i = id(raw)
+	if strings.ContainsFunc(string(*i), func(r rune) bool { return r < '0' || r > '9' }) {
+		return errNoID
+	}
 	return nil
 }
 
@@ -123,27 +149,22 @@ type list []json.RawMessage
 
 const longestList = 1000 // a batch has no more events; a longer list of next to nothing would cost much memory
 
-// UnmarshalJSON fails for what is no list, and for one that is too long before it has cost anything.
-func (l *list) UnmarshalJSON(raw []byte) error {
-	if string(raw) == "null" {
-		*l = nil
-		return nil
+var errLongList = errors.New("the list is too long")
+
+// UnmarshalJSONFrom fails for what is no list, and for one that is too long before it has cost anything.
+func (l *list) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*l = nil
+	if d.PeekKind() == '[' {
+		*l = list{}
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return errors.New("not a list")
-	}
-	*l = list{}
-	for d.More() {
-		var item json.RawMessage
-		if err := d.Decode(&item); err != nil {
-			return err
+	return channels.List(d, func() error {
+		if len(*l) == longestList {
+			return errLongList
 		}
-		if *l = append(*l, item); len(*l) > longestList {
-			return errors.New("the list is too long")
-		}
-	}
-	return nil
+		item, err := d.ReadValue()
+		*l = append(*l, json.RawMessage(item.Clone()))
+		return err
+	})
 }
 
 // milliseconds reads a time of the wire; years that cannot be written end in 9999.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,7 +40,8 @@ type failure struct {
 	api         bool          // the answer was the Bot API's own refusal, not a proxy's page
 	description string        // the Bot API's words
 	retryAfter  time.Duration // how long Telegram wants us to wait; 0: it did not say
-	unsent      bool          // no connection was made: certainly nothing happened
+	unsent      bool          // certainly nothing happened: no connection was made, or half a request
+	unread      bool          // the file to be sent could not be read
 	err         error         // what went wrong on the way; may be nil
 }
 
@@ -72,7 +72,22 @@ type envelope struct {
 func (c client) call(ctx context.Context, token, method string, params, result any) *failure {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	res, fail := c.post(ctx, token, method, params)
+	body, err := json.Marshal(params)
+	if err != nil {
+		return &failure{unsent: true, err: err}
+	}
+	return c.run(ctx, token, method, payload{bytes.NewReader(body), "application/json", int64(len(body))}, result)
+}
+
+// payload is the body of a call.
+type payload struct {
+	io.Reader
+	kind string // its MIME type
+	size int64  // bytes; -1: not known
+}
+
+func (c client) run(ctx context.Context, token, method string, p payload, result any) *failure {
+	res, fail := c.do(ctx, token, http.MethodPost, "/bot"+token+"/"+method, p)
 	if fail != nil {
 		return fail
 	}
@@ -84,24 +99,17 @@ func (c client) call(ctx context.Context, token, method string, params, result a
 	return understand(res, body, token, result)
 }
 
-func (c client) post(ctx context.Context, token, method string, params any) (*http.Response, *failure) {
-	body, err := json.Marshal(params)
-	if err != nil {
-		return nil, &failure{unsent: true, err: err}
-	}
-	return c.do(ctx, token, http.MethodPost, "/bot"+token+"/"+method, bytes.NewReader(body))
-}
-
 // do makes one request. If it fails before it had a connection, nothing can have reached Telegram.
-func (c client) do(ctx context.Context, token, verb, path string, body io.Reader) (*http.Response, *failure) {
+func (c client) do(ctx context.Context, token, verb, path string, p payload) (*http.Response, *failure) {
 	connected := false
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
-	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), verb, c.base+path, body)
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), verb, c.base+path, p.Reader)
 	if err != nil {
 		return nil, &failure{unsent: true, err: clean(err, token)}
 	}
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+	if p.Reader != nil {
+		r.Header.Set("Content-Type", p.kind)
+		r.ContentLength = p.size
 	}
 	res, err := c.http.Do(r)
 	if err != nil {
@@ -149,38 +157,29 @@ func seconds(n int) time.Duration {
 	return time.Duration(min(max(n, 0), day)) * time.Second
 }
 
-// readable bounds a description that is shown to people.
-func readable(description, token string) string {
+// readable bounds a description that is shown to people, and takes secrets out of it.
+func readable(description string, secrets ...string) string {
 	const limit = 200
-	description = strings.ToValidUTF8(strings.ReplaceAll(description, token, "…"), "�")
+	for _, secret := range secrets {
+		if secret != "" {
+			description = strings.ReplaceAll(description, secret, "…")
+		}
+	}
+	description = strings.ToValidUTF8(description, "\uFFFD")
 	if runes := []rune(description); len(runes) > limit {
 		return string(runes[:limit]) + "…"
 	}
 	return description
 }
 
-// cleaned is an error whose text is free of the token. Only what callers ask for can be found through it.
-type cleaned struct {
-	text string
-	is   error
-}
-
-func (c *cleaned) Error() string { return c.text }
-func (c *cleaned) Unwrap() error { return c.is }
-
 // clean takes the request's address, which contains the token, out of an error of net/http.
 func clean(err error, token string) error {
-	inner := guard.WithoutURL(err)
-	c := &cleaned{text: inner.Error()}
-	for _, form := range []string{token, url.PathEscape(token), url.QueryEscape(token)} {
-		if form != "" {
-			c.text = strings.ReplaceAll(c.text, form, "…")
+	return guard.Scrubbed(err, func(text string) string {
+		for _, form := range []string{token, url.PathEscape(token), url.QueryEscape(token)} {
+			if form != "" {
+				text = strings.ReplaceAll(text, form, "…")
+			}
 		}
-	}
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded, guard.ErrBlocked} {
-		if errors.Is(inner, known) {
-			c.is = known
-		}
-	}
-	return c
+		return text
+	})
 }

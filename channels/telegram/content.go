@@ -14,63 +14,119 @@ type file struct {
 	kind, name, mime string
 }
 
-// content is what the customer said: his text or caption, or words for what has none, and the attachments.
+// content is what the customer said: his words, or words for what has none, and the attachments. Empty for Telegram's own
+// notices (a pinned message, a changed timer), which nobody said.
 func (m *message) content() (string, []channels.Attachment) {
-	text := m.Text
-	if text == "" {
-		text = m.Caption
-	}
+	text := m.words()
 	var found []channels.Attachment
 	for _, f := range m.files() {
-		found = append(found, channels.Attachment{Kind: f.kind, Name: f.name, MIME: f.mime, Size: f.Size, Ref: f.FileID})
+		found = append(found, channels.Attachment{Kind: f.kind, Name: f.name, MIME: f.mime, Size: f.Size, Ref: f.FileID, ID: f.UniqueID})
 	}
 	if m.Sticker != nil && text == "" {
 		text = m.Sticker.Emoji
 	}
 	if m.Location != nil {
-		where := coordinate(m.Location.Latitude) + "," + coordinate(m.Location.Longitude)
-		found = append(found, channels.Attachment{Kind: "location", Name: "geo:" + where}) // RFC 5870
-		text = m.place(where)
+		at := channels.Place{Latitude: m.Location.Latitude, Longitude: m.Location.Longitude}
+		found = append(found, channels.Attachment{Kind: "location", Name: "geo:" + coordinates(at), Place: &at}) // RFC 5870
+		text = m.place(at)
 	}
 	if m.Contact != nil {
 		name := fullName(m.Contact.FirstName, m.Contact.LastName)
-		found = append(found, channels.Attachment{Kind: "contact", Name: strings.TrimSpace(name + " " + m.Contact.Phone)})
+		found = append(found, channels.Attachment{Kind: "contact", Name: name, Phone: m.Contact.Phone})
 		text = "Contact: " + strings.Trim(name+", "+m.Contact.Phone, ", ")
 	}
 	if text == "" && len(found) == 0 {
 		text = m.otherwise()
 	}
-	return text, found
+	if text == "" && len(found) == 0 {
+		return "", nil
+	}
+	return m.introduced(text), found
 }
 
-// otherwise is words for what has neither a text nor a file we can show; "" for Telegram's own notices (a pinned message,
-// a changed timer), which nobody said.
+// words are the customer's own: a text or a caption, with the addresses hidden in it.
+func (m *message) words() string {
+	if m.Text != "" {
+		return m.Entities.shown(m.Text)
+	}
+	return m.CaptionEntities.shown(m.Caption)
+}
+
+// introduced puts before the text what it refers to and whose words it is, where that would else be lost.
+func (m *message) introduced(text string) string {
+	var before []string
+	if m.Elsewhere != nil {
+		before = append(before, "In reply to "+m.Elsewhere.Origin.who()+":")
+	}
+	if m.Quote != nil && m.Quote.Text != "" && (m.Quote.Manual || m.Elsewhere != nil) {
+		before = append(before, "> "+strings.ReplaceAll(m.Quote.Text, "\n", "\n> "))
+	}
+	if m.Forward != nil {
+		before = append(before, "Forwarded from "+m.Forward.who()+":")
+	}
+	if len(before) == 0 {
+		return text
+	}
+	return strings.Join(append(before, text), "\n")
+}
+
+// who first wrote a message, as far as Telegram tells.
+func (o *origin) who() string {
+	name := o.HiddenName
+	switch {
+	case o.User != nil:
+		name = fullName(o.User.FirstName, o.User.LastName)
+	case o.SenderChat != nil:
+		name = o.SenderChat.Title
+	case o.Channel != nil:
+		name = o.Channel.Title
+	}
+	if o.Signature != "" {
+		name += " (" + o.Signature + ")"
+	}
+	if name = strings.TrimSpace(name); name == "" {
+		return "somebody"
+	}
+	return name
+}
+
+// otherwise is words for what has neither a text nor a file we can show.
 func (m *message) otherwise() string {
 	switch {
 	case m.Dice != nil:
 		return m.Dice.Emoji + " " + strconv.Itoa(m.Dice.Value)
 	case m.Poll != nil:
-		return "Poll: " + m.Poll.Question
+		return "Poll: " + m.Poll.Question + string(m.Poll.Options)
+	case m.Checklist != nil:
+		return "Checklist: " + m.Checklist.Title + string(m.Checklist.Tasks)
+	case m.Game != nil:
+		return "Game: " + m.Game.Title
+	case m.Invoice != nil:
+		return "Invoice: " + strings.Trim(m.Invoice.Title+", "+m.Invoice.Description, ", ")
 	case m.Story != nil:
 		return "(a story, which cannot be shown here)"
 	case m.PaidMedia != nil:
 		return "(paid media, which cannot be shown here)"
-	case m.Checklist != nil:
-		return "(a checklist, which cannot be shown here)"
-	case m.Game != nil:
-		return "(a game, which cannot be shown here)"
 	}
 	return ""
 }
 
-func (m *message) place(where string) string {
-	if m.Venue == nil {
-		return "Location: " + where
+// place tells a location so that it can be read, and looked at with one click.
+func (m *message) place(at channels.Place) string {
+	what := "Location: "
+	if m.Location.Live > 0 {
+		what = "Live location, as it was at first: "
 	}
-	return "Location: " + strings.Trim(m.Venue.Title+", "+m.Venue.Address, ", ") + " (" + where + ")"
+	if m.Venue != nil {
+		what += strings.Trim(m.Venue.Title+", "+m.Venue.Address, ", ") + ", "
+	}
+	latitude, longitude := degrees(at.Latitude), degrees(at.Longitude)
+	return what + coordinates(at) + "\nhttps://www.openstreetmap.org/?mlat=" + latitude + "&mlon=" + longitude
 }
 
-func coordinate(degrees float64) string { return strconv.FormatFloat(degrees, 'f', -1, 64) }
+func coordinates(at channels.Place) string { return degrees(at.Latitude) + "," + degrees(at.Longitude) }
+
+func degrees(d float64) string { return strconv.FormatFloat(d, 'f', -1, 64) }
 
 // files lists the message's files. An animation is also a document and a photo is several sizes: each counts once.
 func (m *message) files() []file {
@@ -91,9 +147,7 @@ func (m *message) files() []file {
 		}
 		found = append(found, file{media: *f, kind: kind, name: name, mime: mime})
 	}
-	if n := len(m.Photo); n > 0 {
-		add("photo", "photo.jpg", "image/jpeg", &m.Photo[n-1])
-	}
+	add("photo", "photo.jpg", "image/jpeg", &m.Photo.media)
 	add("document", "document", "application/octet-stream", document)
 	add("audio", "audio.mp3", "audio/mpeg", m.Audio)
 	add("voice", "voice.ogg", "audio/ogg", m.Voice)

@@ -27,9 +27,9 @@ func (a *Adapter) OpenFile(ctx context.Context, ch channels.Channel, ref string)
 	}
 	path, ok := linkPath(f.Path)
 	if !ok {
-		return channels.File{}, &channels.Error{Outcome: channels.Permanent, Reason: "the Bot API server gave no link to the file"}
+		return channels.File{}, &channels.Error{Outcome: channels.Permanent, Reason: noLink}
 	}
-	res, fail := a.api.do(guard.WithBodyLimit(ctx, fileLimit), token, http.MethodGet, "/file/bot"+token+"/"+path, nil)
+	res, fail := a.api.do(guard.WithBodyLimit(ctx, fileLimit), token, http.MethodGet, "/file/bot"+token+"/"+path, payload{})
 	if fail != nil {
 		return channels.File{}, setupError(fail)
 	}
@@ -40,12 +40,22 @@ func (a *Adapter) OpenFile(ctx context.Context, ch channels.Channel, ref string)
 	return channels.File{ReadCloser: res.Body, Size: res.ContentLength}, nil
 }
 
-// fileError: a file that Telegram refuses stays refused (too big, gone).
+// noLink tells of a file_path that is no link; the path itself, which may hold the token, is not shown.
+const noLink = "the Bot API server gives no link to its files: it runs in local mode (--local), where it keeps them on its own disk; " +
+	"its operator should run it without that"
+
+// fileError: a file that Telegram refuses stays refused, but for one that is "temporarily unavailable".
 func fileError(f *failure) *channels.Error {
-	if f.api && f.status == http.StatusBadRequest {
-		return &channels.Error{Outcome: channels.Permanent, Reason: "Telegram does not hand out this file: " + f.description, Err: f}
+	switch {
+	case !f.api || f.status != http.StatusBadRequest:
+		return setupError(f)
+	case strings.Contains(f.description, "file is too big"):
+		return &channels.Error{Outcome: channels.Permanent, Err: f, Reason: "the file is larger than the 20 MB that Telegram gives to bots; " +
+			"the customer can send it in another way, or in parts"}
+	case strings.Contains(f.description, "temporarily unavailable"):
+		return &channels.Error{Outcome: channels.RetryAt, Err: f, Reason: "Telegram does not have the file at hand, or does not know it"}
 	}
-	return setupError(f)
+	return &channels.Error{Outcome: channels.Permanent, Err: f, Reason: "Telegram does not hand out this file: " + f.description}
 }
 
 // linkPath escapes a file_path for an address. A server in local mode answers with a path of its own disk; that and

@@ -3,6 +3,7 @@ package telegram
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,12 @@ import (
 // floodDefault is how long we wait after a 429 that names no time.
 const floodDefault = 5 * time.Second
 
+const tooLarge = "the file is larger than Telegram takes from a bot (50 MB; a photo 10 MB)"
+
 const tokenRefused = "Telegram does not accept this bot token; take the bot's current token from @BotFather and enter it here"
+
+// unreachable are the refusals that will be repeated until the customer writes again (wire/telegram.md §1).
+var unreachable = []string{"bot was blocked by the user", "user is deactivated"}
 
 // hopeless are the refusals that concern one customer only (wire/telegram.md §1), in words for the agent.
 var hopeless = []struct{ description, reason string }{
@@ -24,6 +30,11 @@ var hopeless = []struct{ description, reason string }{
 	{"was upgraded to a supergroup", "the chat has moved to a supergroup, which Waggle does not serve"},
 	{"message is too long", "the text is longer than Telegram permits"},
 	{"message text is empty", "the text is empty"},
+	{"message caption is too long", "the text beside the file is longer than Telegram permits"},
+	{"file is too big", tooLarge},
+	{"file must be non-empty", "the file is empty"},
+	{"failed to get http url content", "Telegram could not read the file"},
+	{"voice_messages_forbidden", "the customer does not take voice messages"},
 }
 
 // sendError says what a failed sendMessage means. Telegram has no idempotency key (§5), so whatever may have reached it
@@ -36,8 +47,10 @@ func sendError(f *failure) *channels.Error {
 		e = &channels.Error{Outcome: channels.Broken, Reason: tokenRefused}
 	case f.api && f.status == http.StatusConflict:
 		e = &channels.Error{Outcome: channels.RetryAt, Reason: "Telegram is busy with another request of this bot"}
+	case f.status == http.StatusRequestEntityTooLarge: // a proxy may say so instead of the Bot API
+		e = &channels.Error{Outcome: channels.Permanent, Reason: tooLarge}
 	case f.api && f.status >= 400 && f.status < 500:
-		e = &channels.Error{Outcome: channels.Permanent, Reason: refusal(f.description)}
+		e = &channels.Error{Outcome: channels.Permanent, Reason: refusal(f.description), Blocked: blocked(f.description)}
 	default: // 5xx, a proxy's page, a broken connection, a timeout
 		e = &channels.Error{Outcome: channels.Unknown, Reason: "Telegram gave no clear answer; the message may or may not have arrived"}
 	}
@@ -79,6 +92,8 @@ func common(f *failure) *channels.Error {
 		return &channels.Error{Outcome: channels.RetryAt, At: time.Now().Add(wait), WholeChannel: true, Reason: "Telegram asks to slow down"}
 	case errors.Is(f.err, guard.ErrBlocked):
 		return &channels.Error{Outcome: channels.Broken, Reason: "the address of the Telegram API may not be called; its operator can permit it in ALLOW_HOSTS"}
+	case f.unread:
+		return &channels.Error{Outcome: channels.RetryAt, Reason: "the file could not be read, and was not sent"}
 	case f.unsent:
 		return &channels.Error{Outcome: channels.RetryAt, Reason: "Telegram cannot be reached"}
 	}
@@ -88,6 +103,10 @@ func common(f *failure) *channels.Error {
 // badToken is 401, 404 for a token of the wrong shape and 421 (§1): the methods we call all exist, so a 404 is the token.
 func badToken(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusNotFound || status == http.StatusMisdirectedRequest
+}
+
+func blocked(description string) bool {
+	return slices.ContainsFunc(unreachable, func(why string) bool { return strings.Contains(strings.ToLower(description), why) })
 }
 
 func refusal(description string) string {

@@ -14,6 +14,8 @@ import (
 const (
 	pollWait = 20 * time.Second // how long Telegram holds a poll that finds nothing (≤ 50 s, wire/telegram.md §2)
 	pollRoom = 5 * time.Second  // what the answer needs on its way before the deadline
+	// pressWait is the time all pressed buttons of a page have to be answered in: it is a courtesy.
+	pressWait = 2 * time.Second
 )
 
 // Poll fetches what came after offset (getUpdates). The next offset confirms it, so a crash in between brings it again. An
@@ -27,7 +29,7 @@ func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) 
 	if n, err := strconv.ParseInt(offset, 10, 64); err == nil {
 		params["offset"] = n
 	}
-	var page []json.RawMessage
+	var page, presses []json.RawMessage
 	if fail := a.api.call(ctx, token, "getUpdates", params, &page); fail != nil {
 		return d, offset, pollError(fail)
 	}
@@ -39,8 +41,24 @@ func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) 
 		if id > 0 {
 			offset = strconv.FormatInt(id+1, 10)
 		}
+		if d.Answer != nil {
+			presses = append(presses, d.Answer)
+			d.Answer = nil
+		}
 	}
+	a.answerPresses(ctx, token, presses)
 	return d, offset, nil
+}
+
+// answerPresses ends the clocks on pressed buttons. Failure policy: as with answerTo, none.
+func (a *Adapter) answerPresses(ctx context.Context, token string, presses []json.RawMessage) {
+	ctx, cancel := context.WithTimeout(ctx, pressWait)
+	defer cancel()
+	for _, press := range presses {
+		if fail := a.api.call(ctx, token, "answerCallbackQuery", press, nil); fail != nil && fail.status != http.StatusBadRequest { // 400: this one is too old
+			return
+		}
+	}
 }
 
 // pollTimeout leaves the answer time to arrive before ctx ends.

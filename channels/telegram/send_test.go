@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/double"
 	"waggle/channels/telegram/telegramtest"
 	"waggle/guard"
 )
@@ -41,7 +42,7 @@ func TestSendOutcomes(t *testing.T) {
 	refuse := telegramtest.Refuse
 	for _, row := range []struct {
 		name   string
-		fault  telegramtest.Fault
+		fault  double.Fault
 		want   channels.Outcome
 		reason string
 	}{
@@ -59,12 +60,12 @@ func TestSendOutcomes(t *testing.T) {
 		{"§1 403 deactivated", refuse(403, "Forbidden: user is deactivated"), channels.Permanent, "no longer exists"},
 		{"§1 403 never started", refuse(403, "Forbidden: bot can't initiate conversation with a user"), channels.Permanent, "has not started"},
 		{"§1 403 kicked", refuse(403, "Forbidden: bot was kicked from the group chat"), channels.Permanent, "kicked"},
-		{"§1 413", refuse(413, "Request Entity Too Large"), channels.Permanent, "Too Large"},
+		{"§1 413", refuse(413, "Request Entity Too Large"), channels.Permanent, "50 MB"},
 		{"§1 409", refuse(409, "Conflict: terminated by other setWebhook"), channels.RetryAt, "busy"},
 		{"§1 500", telegramtest.ServerError(), channels.Unknown, "may or may not"},
-		{"§1 502 with HTML", telegramtest.BadGateway(), channels.Unknown, "may or may not"},
-		{"§5 connection lost", telegramtest.Drop(), channels.Unknown, "may or may not"},
-		{"§5 connection lost after it was taken", telegramtest.AfterAccepting(telegramtest.Drop()), channels.Unknown, "may or may not"},
+		{"§1 502 with HTML", double.BadGateway(), channels.Unknown, "may or may not"},
+		{"§5 connection lost", double.Drop(), channels.Unknown, "may or may not"},
+		{"§5 connection lost after it was taken", double.AfterAccepting(double.Drop()), channels.Unknown, "may or may not"},
 		{"§1 a token in a description", refuse(400, "Bad Request: "+testToken), channels.Permanent, "…"},
 		{"§1 an endless description", refuse(400, strings.Repeat("x", 1000)), channels.Permanent, "x…"},
 	} {
@@ -76,6 +77,7 @@ func TestSendOutcomes(t *testing.T) {
 			e := asError(t, err)
 			assert.Equal(t, row.want, e.Outcome)
 			assert.Contains(t, e.Reason, row.reason)
+			assert.Equal(t, row.name == "§1 403 blocked" || row.name == "§1 403 deactivated", e.Blocked)
 			assert.NotContains(t, err.Error(), "do not show me")
 			assert.Less(t, len(err.Error()), 1000)
 			assert.Equal(t, 1, f.bot.Calls("sendMessage"), "sent once, never repeated")
@@ -98,7 +100,7 @@ func TestSendTimesOutAfterItWasTaken(t *testing.T) {
 	f := setUp(t)
 	ann := f.bot.Customer(5, "Ann")
 	ann.Start()
-	f.bot.FailNext("send", telegramtest.AfterAccepting(telegramtest.Hang()))
+	f.bot.FailNext("send", double.AfterAccepting(double.Hang()))
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() {

@@ -24,7 +24,7 @@ const FieldToken = "Token"
 const tokenPattern = `^[1-9][0-9]{0,16}:[A-Za-z0-9_-]{1,62}$` // wire/telegram.md §1: ≤ 80 characters, id < 2^54
 
 // allowedUpdates are the kinds asked for. Telegram keeps a former setting if none are named (§2), so they always are.
-var allowedUpdates = []string{"message", "edited_message", "my_chat_member"}
+var allowedUpdates = []string{"message", "edited_message", "my_chat_member", "callback_query"}
 
 // Adapter is the kind "telegram" for one Bot API server.
 type Adapter struct {
@@ -37,6 +37,7 @@ var (
 	_ channels.Adapter    = (*Adapter)(nil)
 	_ channels.Poller     = (*Adapter)(nil)
 	_ channels.FileOpener = (*Adapter)(nil)
+	_ channels.Checker    = (*Adapter)(nil)
 )
 
 // New returns the adapter for the Bot API server at api (DefaultAPI, or TELEGRAM_API_URL). The client should be the
@@ -50,14 +51,18 @@ func (a *Adapter) Describe() channels.Description {
 	return channels.Description{
 		Kind: "telegram",
 		Name: "Telegram",
-		Help: "A Telegram bot. Create one with @BotFather and enter its token. A bot can be used in one place only; if you are not sure that it is " +
-			"used nowhere else, let @BotFather generate a new token first.",
+		Help: "A Telegram bot. Create one with @BotFather and enter its token. Make sure that the bot is only used on a single resource; if you are " +
+			"not sure whether it is integrated with any other websites or applications, let @BotFather generate a new token first. " +
+			"Telegram delivers to the public address of this installation; where there is none choose polling.",
 		Fields: []channels.Field{{
 			Name: FieldToken, Label: "Token", Required: true, Secret: true, Pattern: tokenPattern,
-			Help: "The token @BotFather gave you for the bot, like 123456789:AAE…",
+			Help: "The token for your chatbot. It is generated on the Telegram side: @BotFather shows it, like 123456789:AAE…",
 		}},
-		Receive:      []channels.Receive{channels.Webhook, channels.Polling},
-		Capabilities: channels.Capabilities{TextLimit: 4096, CaptionLimit: 1024, Edits: true},
+		Receive: []channels.Receive{channels.Webhook, channels.Polling},
+		Capabilities: channels.Capabilities{
+			TextLimit: 4096, CaptionLimit: 1024, Edits: true, Attachments: true, FileLimit: uploadLimit,
+			StartDialogue: true, // with people who have written to the bot; Telegram refuses others (403, wire/telegram.md §1), and so does the core
+		},
 	}
 }
 
@@ -98,12 +103,12 @@ func (a *Adapter) Connect(ctx context.Context, ch channels.Channel, o channels.C
 			"set this installation's public URL (PUBLIC_URL) or choose polling"}
 	}
 	if !o.TakeOver {
-		hook, fail := a.hook(ctx, token)
+		info, fail := a.webhookInfo(ctx, token)
 		if fail != nil {
 			return setupError(fail)
 		}
-		if hook != "" && !ours(hook, ch) {
-			return &channels.Error{Outcome: channels.Foreign, Reason: "the bot already delivers its messages to " + host(hook) +
+		if info.URL != "" && !ours(info.URL, ch) {
+			return &channels.Error{Outcome: channels.Foreign, Reason: "the bot already delivers its messages to " + host(info.URL) +
 				"; a bot can be used in one place only: take it over, or use another bot"}
 		}
 	}
@@ -120,63 +125,14 @@ func (a *Adapter) Disconnect(ctx context.Context, ch channels.Channel) error {
 	if err != nil {
 		return err
 	}
-	hook, fail := a.hook(ctx, token)
+	info, fail := a.webhookInfo(ctx, token)
 	if fail != nil {
 		return setupError(fail)
 	}
-	if hook == "" || !ours(hook, ch) {
+	if info.URL == "" || !ours(info.URL, ch) {
 		return nil
 	}
 	return a.unhook(ctx, token, false)
-}
-
-// Send sends one part (sendMessage, no markup). The customer must have written first.
-func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part) (channels.Sent, error) {
-	token, err := tokenOf(ch)
-	if err != nil {
-		return channels.Sent{}, &channels.Error{Outcome: channels.Broken, Reason: tokenRefused}
-	}
-	chat, err := strconv.ParseInt(p.UserID, 10, 64)
-	if err != nil {
-		return channels.Sent{}, &channels.Error{Outcome: channels.Permanent, Reason: "the customer's id is none of Telegram's"}
-	}
-	var sent struct {
-		ID int64 `json:"message_id"`
-	}
-	if fail := a.api.call(ctx, token, "sendMessage", newMessage(chat, p), &sent); fail != nil {
-		return channels.Sent{}, sendError(fail)
-	}
-	if sent.ID == 0 {
-		return channels.Sent{}, sendError(&failure{status: http.StatusOK})
-	}
-	return channels.Sent{MessageID: strconv.FormatInt(sent.ID, 10)}, nil
-}
-
-type outMessage struct {
-	ChatID int64            `json:"chat_id"`
-	Text   string           `json:"text"`
-	Reply  *replyParameters `json:"reply_parameters,omitempty"`
-}
-
-type replyParameters struct {
-	MessageID int64 `json:"message_id"`
-	Allow     bool  `json:"allow_sending_without_reply"` // the customer may have deleted what we answer
-}
-
-func newMessage(chat int64, p channels.Part) outMessage {
-	m := outMessage{ChatID: chat, Text: p.Text}
-	if id, err := strconv.ParseInt(p.ReplyTo, 10, 64); err == nil {
-		m.Reply = &replyParameters{MessageID: id, Allow: true}
-	}
-	return m
-}
-
-func (a *Adapter) hook(ctx context.Context, token string) (string, *failure) {
-	var info struct {
-		URL string `json:"url"`
-	}
-	fail := a.api.call(ctx, token, "getWebhookInfo", struct{}{}, &info)
-	return info.URL, fail
 }
 
 func (a *Adapter) unhook(ctx context.Context, token string, drop bool) error {

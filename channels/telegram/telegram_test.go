@@ -86,6 +86,7 @@ func TestVerify(t *testing.T) {
 	field := f.Describe().Fields[0]
 	assert.Equal(t, "Token", field.Name)
 	assert.True(t, field.Secret && field.Required)
+	assert.True(t, f.Describe().Capabilities.StartDialogue, "S2.6 an agent may write first to whom the bot knows")
 
 	account, err := f.Verify(t.Context(), f.ch)
 	require.NoError(t, err)
@@ -130,7 +131,7 @@ func TestConnectByWebhook(t *testing.T) {
 	state := f.bot.Webhook()
 	assert.Equal(t, f.ch.HookURL, state.URL)
 	assert.Equal(t, testSecret, state.Secret)
-	assert.Equal(t, []string{"message", "edited_message", "my_chat_member"}, state.AllowedUpdates)
+	assert.Equal(t, []string{"message", "edited_message", "my_chat_member", "callback_query"}, state.AllowedUpdates)
 
 	t.Run("S2.23 connecting again is harmless, within Telegram's one second too", func(t *testing.T) {
 		require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))

@@ -68,6 +68,10 @@ func TestWebhookMalformed(t *testing.T) {
 		"message without id":    `{"update_id":1,"message":{"chat":{"id":1,"type":"private"}}}`,
 		"text a number":         private("message", `"text":7`),
 		"member a word":         `{"update_id":1,"my_chat_member":"x"}`,
+		"press without an id":   `{"update_id":1,"callback_query":{}}`,
+		"photo no list":         private("message", `"photo":{}`),
+		"photo of words":        private("message", `"photo":["x"]`),
+		"entities a number":     private("message", `"text":"x","entities":7`),
 		"nested without an end": `{"update_id":1,"message":` + strings.Repeat(`{"reply_to_message":`, 200000),
 		"too large":             `{"update_id":1,"x":"` + strings.Repeat("x", bodyLimit) + `"}`,
 	} {
@@ -94,11 +98,12 @@ func TestComposedExamples(t *testing.T) {
 	d = receive(t, `{"update_id":700000002,"message":{"message_id":16,"from":{"id":5551234567,"is_bot":false,"first_name":"Ann"},"chat":{"id":5551234567,"first_name":"Ann","type":"private"},"date":1780000005,"caption":"my receipt","photo":[{"file_id":"AgACs","file_unique_id":"AQADs","width":90,"height":67,"file_size":1200},{"file_id":"AgACx","file_unique_id":"AQADx","width":1280,"height":960,"file_size":120000}]}}`)
 	require.Len(t, d.Events, 1)
 	assert.Equal(t, "my receipt", d.Events[0].Text)
-	assert.Equal(t, []channels.Attachment{{Kind: "photo", Name: "photo.jpg", MIME: "image/jpeg", Size: 120000, Ref: "AgACx"}}, d.Events[0].Attachments)
+	assert.Equal(t, []channels.Attachment{{Kind: "photo", Name: "photo.jpg", MIME: "image/jpeg", Size: 120000, Ref: "AgACx", ID: "AQADx"}}, d.Events[0].Attachments)
 
 	d = receive(t, `{"update_id":700000003,"my_chat_member":{"chat":{"id":5551234567,"first_name":"Ann","type":"private"},"from":{"id":5551234567,"is_bot":false,"first_name":"Ann"},"date":1780000009,"old_chat_member":{"user":{"id":111,"is_bot":true,"first_name":"B","username":"b_bot"},"status":"member"},"new_chat_member":{"user":{"id":111,"is_bot":true,"first_name":"B","username":"b_bot"},"status":"kicked","until_date":0}}}`)
-	assert.Empty(t, d.Events)
-	assert.Equal(t, map[string]int{"blocked": 1}, d.Ignored)
+	assert.Equal(t, []channels.Event{{
+		Kind: channels.Block, Key: "s:5551234567:1780000009:kicked", User: channels.User{ID: "5551234567", Name: "Ann"}, At: time.Unix(1780000009, 0).UTC(),
+	}}, d.Events)
 }
 
 func TestContents(t *testing.T) {
@@ -107,39 +112,43 @@ func TestContents(t *testing.T) {
 		want                []channels.Attachment
 	}{
 		{"document", `"document":{"file_id":"D","file_unique_id":"d","file_name":"a.pdf","mime_type":"application/pdf","file_size":7}`, "",
-			[]channels.Attachment{{Kind: "document", Name: "a.pdf", MIME: "application/pdf", Size: 7, Ref: "D"}}},
+			[]channels.Attachment{{Kind: "document", Name: "a.pdf", MIME: "application/pdf", Size: 7, Ref: "D", ID: "d"}}},
 		{"document with a path for a name", `"document":{"file_id":"D","file_unique_id":"d","file_name":"..\\..\\a/b.pdf"}`, "",
-			[]channels.Attachment{{Kind: "document", Name: "b.pdf", MIME: "application/octet-stream", Ref: "D"}}},
+			[]channels.Attachment{{Kind: "document", Name: "b.pdf", MIME: "application/octet-stream", Ref: "D", ID: "d"}}},
 		{"document named ..", `"document":{"file_id":"D","file_unique_id":"d","file_name":".."}`, "",
-			[]channels.Attachment{{Kind: "document", Name: "file", MIME: "application/octet-stream", Ref: "D"}}},
+			[]channels.Attachment{{Kind: "document", Name: "file", MIME: "application/octet-stream", Ref: "D", ID: "d"}}},
 		{"voice", `"voice":{"file_id":"V","file_unique_id":"v","duration":3}`, "",
-			[]channels.Attachment{{Kind: "voice", Name: "voice.ogg", MIME: "audio/ogg", Ref: "V"}}},
+			[]channels.Attachment{{Kind: "voice", Name: "voice.ogg", MIME: "audio/ogg", Ref: "V", ID: "v"}}},
 		{"audio", `"audio":{"file_id":"A","file_unique_id":"a","file_name":"song.mp3"}`, "",
-			[]channels.Attachment{{Kind: "audio", Name: "song.mp3", MIME: "audio/mpeg", Ref: "A"}}},
+			[]channels.Attachment{{Kind: "audio", Name: "song.mp3", MIME: "audio/mpeg", Ref: "A", ID: "a"}}},
 		{"video", `"video":{"file_id":"V","file_unique_id":"v"},"caption":"look"`, "look",
-			[]channels.Attachment{{Kind: "video", Name: "video.mp4", MIME: "video/mp4", Ref: "V"}}},
+			[]channels.Attachment{{Kind: "video", Name: "video.mp4", MIME: "video/mp4", Ref: "V", ID: "v"}}},
 		{"video note", `"video_note":{"file_id":"N","file_unique_id":"n"}`, "",
-			[]channels.Attachment{{Kind: "video", Name: "video_note.mp4", MIME: "video/mp4", Ref: "N"}}},
+			[]channels.Attachment{{Kind: "video", Name: "video_note.mp4", MIME: "video/mp4", Ref: "N", ID: "n"}}},
 		{"animation, which is a document too", `"animation":{"file_id":"G","file_unique_id":"g"},"document":{"file_id":"G","file_unique_id":"g"}`, "",
-			[]channels.Attachment{{Kind: "video", Name: "animation.mp4", MIME: "video/mp4", Ref: "G"}}},
+			[]channels.Attachment{{Kind: "video", Name: "animation.mp4", MIME: "video/mp4", Ref: "G", ID: "g"}}},
 		{"sticker", `"sticker":{"file_id":"S","file_unique_id":"s","emoji":"👍","is_animated":false,"is_video":false}`, "👍",
-			[]channels.Attachment{{Kind: "sticker", Name: "sticker.webp", MIME: "image/webp", Ref: "S"}}},
+			[]channels.Attachment{{Kind: "sticker", Name: "sticker.webp", MIME: "image/webp", Ref: "S", ID: "s"}}},
 		{"animated sticker", `"sticker":{"file_id":"S","file_unique_id":"s","is_animated":true}`, "",
-			[]channels.Attachment{{Kind: "sticker", Name: "sticker.tgs", MIME: "application/x-tgsticker", Ref: "S"}}},
+			[]channels.Attachment{{Kind: "sticker", Name: "sticker.tgs", MIME: "application/x-tgsticker", Ref: "S", ID: "s"}}},
 		{"video sticker", `"sticker":{"file_id":"S","file_unique_id":"s","is_video":true}`, "",
-			[]channels.Attachment{{Kind: "sticker", Name: "sticker.webm", MIME: "video/webm", Ref: "S"}}},
-		{"location", `"location":{"latitude":52.5,"longitude":-13.25}`, "Location: 52.5,-13.25",
-			[]channels.Attachment{{Kind: "location", Name: "geo:52.5,-13.25"}}},
-		{"venue, which is a location too", `"venue":{"title":"Zoo","address":"1 St"},"location":{"latitude":1,"longitude":2}`, "Location: Zoo, 1 St (1,2)",
-			[]channels.Attachment{{Kind: "location", Name: "geo:1,2"}}},
+			[]channels.Attachment{{Kind: "sticker", Name: "sticker.webm", MIME: "video/webm", Ref: "S", ID: "s"}}},
+		{"location", `"location":{"latitude":52.5,"longitude":-13.25}`, "Location: 52.5,-13.25\nhttps://www.openstreetmap.org/?mlat=52.5&mlon=-13.25",
+			[]channels.Attachment{{Kind: "location", Name: "geo:52.5,-13.25", Place: &channels.Place{Latitude: 52.5, Longitude: -13.25}}}},
+		{"live location", `"location":{"latitude":1,"longitude":2,"live_period":900}`,
+			"Live location, as it was at first: 1,2\nhttps://www.openstreetmap.org/?mlat=1&mlon=2",
+			[]channels.Attachment{{Kind: "location", Name: "geo:1,2", Place: &channels.Place{Latitude: 1, Longitude: 2}}}},
+		{"venue, which is a location too", `"venue":{"title":"Zoo","address":"1 St"},"location":{"latitude":1,"longitude":2}`, "Location: Zoo, 1 St, 1,2\nhttps://www.openstreetmap.org/?mlat=1&mlon=2",
+			[]channels.Attachment{{Kind: "location", Name: "geo:1,2", Place: &channels.Place{Latitude: 1, Longitude: 2}}}},
 		{"contact", `"contact":{"phone_number":"+491","first_name":"Bob"}`, "Contact: Bob, +491",
-			[]channels.Attachment{{Kind: "contact", Name: "Bob +491"}}},
+			[]channels.Attachment{{Kind: "contact", Name: "Bob", Phone: "+491"}}},
 		{"dice", `"dice":{"emoji":"🎲","value":4}`, "🎲 4", nil},
-		{"poll", `"poll":{"question":"When?"}`, "Poll: When?", nil},
+		{"poll", `"poll":{"question":"When?","options":[{"text":"now"},{"text":"never"}]}`, "Poll: When?\n- now\n- never", nil},
 		{"story", `"story":{"id":1}`, "(a story, which cannot be shown here)", nil},
 		{"paid media", `"paid_media":{}`, "(paid media, which cannot be shown here)", nil},
-		{"checklist", `"checklist":{}`, "(a checklist, which cannot be shown here)", nil},
-		{"game", `"game":{}`, "(a game, which cannot be shown here)", nil},
+		{"checklist", `"checklist":{"title":"Move","tasks":[{"id":1,"text":"boxes"}]}`, "Checklist: Move\n- boxes", nil},
+		{"game", `"game":{"title":"Chess"}`, "Game: Chess", nil},
+		{"invoice", `"invoice":{"title":"Tea","description":"a cup"}`, "Invoice: Tea, a cup", nil},
 		{"text with all of Unicode", `"text":"a\u0000b \ud83d\ude00 \ud800"`, "a\x00b 😀 \ufffd", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -202,10 +211,15 @@ func TestIgnored(t *testing.T) {
 		`{"update_id":1,"message":{"message_id":1,"from":{"id":2,"is_bot":true},"chat":{"id":2,"type":"private"},"text":"x"}}`: "bot",
 		`{"update_id":1,"channel_post":{"message_id":1}}`:                                                                      "channel_post",
 		`{"update_id":1,"callback_query":{"id":"1"}}`:                                                                          "callback_query",
+		`{"update_id":1,"callback_query":{"id":"1","data":"x","inline_message_id":"i"}}`:                                       "callback_query",
+		`{"update_id":1,"callback_query":{"id":"1","game_short_name":"g","message":{"chat":{"id":1,"type":"private"}}}}`:       "callback_query",
+		`{"update_id":1,"callback_query":{"id":"1","data":"x","message":{"chat":{"id":-1,"type":"group"}}}}`:                   "group",
+		`{"update_id":1,"message_reaction":{"chat":{"id":1,"type":"private"}}}`:                                                "message_reaction",
+		`{"update_id":1,"business_message":{"message_id":1}}`:                                                                  "business_message",
 		`{"update_id":1,"inline_query":7}`:                                                                                     "inline_query",
 		`{"update_id":1,"A new\nkind":{}}`:                                                                                     "other",
 		`{"update_id":1}`:                                                                                                      "other",
-		`{"update_id":1,"my_chat_member":{"chat":{"id":1,"type":"private"},"new_chat_member":{"status":"member"}}}`:            "unblocked",
+		`{"update_id":1,"my_chat_member":{"chat":{"id":1,"type":"private"},"new_chat_member":{"status":"left"}}}`:              "my_chat_member",
 		`{"update_id":1,"my_chat_member":{"chat":{"id":-1,"type":"group"},"new_chat_member":{"status":"kicked"}}}`:             "group",
 		private("message", `"pinned_message":{"message_id":3}`):                                                                "service",
 	} {
@@ -249,7 +263,6 @@ func TestWebhookFromTheDouble(t *testing.T) {
 	id := ann.Write("one")
 	ann.Edit(id, "uno")
 	ann.SendPhoto([]byte("jpeg"), "look")
-	ann.Block()
 	require.NoError(t, f.bot.WaitDelivered(t.Context()))
 	one, again, edit, photo := <-events, <-events, <-events, <-events
 	assert.Equal(t, one, again)
@@ -274,6 +287,12 @@ func FuzzParse(f *testing.F) {
 	f.Add(private("message", `"contact":{"phone_number":"1","user_id":5551234567},"location":{"latitude":1e308}`))
 	f.Add(`{"update_id":1,"my_chat_member":{}}`)
 	f.Add(`{"update_id":1,"message":{"message_id":1,"reply_to_message":{"reply_to_message":{}}}}`)
+	f.Add(private("message", `"text":"a 😀 b","entities":[{"type":"text_link","offset":2,"length":2,"url":"https://x.example"},{"type":"text_link","offset":-1,"length":9,"url":"y"}]`))
+	f.Add(private("message", `"media_group_id":"7","photo":[{"file_id":"a"}],"caption":"c","forward_origin":{"type":"user","sender_user":{"first_name":"Bob"}}`))
+	f.Add(private("message", `"text":"x","external_reply":{"origin":{"chat":{"title":"News"}}},"quote":{"text":"a\nb","is_manual":true}`))
+	f.Add(private("message", `"poll":{"question":"?","options":[{"text":"a"},{}]}`))
+	f.Add(`{"update_id":1,"callback_query":{"id":"1","data":"yes","from":{"id":5},"message":{"message_id":3,"chat":{"id":5,"type":"private"},"reply_markup":{"inline_keyboard":[[{"text":"Yes","callback_data":"yes"}]]}}}}`)
+	f.Add(`{"update_id":1,"my_chat_member":{"chat":{"id":5,"type":"private"},"date":1,"new_chat_member":{"status":"kicked"}}}`)
 	f.Add(`[[[[`)
 	a := New(http.DefaultClient, DefaultAPI)
 	f.Fuzz(func(t *testing.T, body string) {
@@ -287,7 +306,9 @@ func FuzzParse(f *testing.F) {
 		for _, e := range d.Events {
 			require.NotEmpty(t, e.Key)
 			require.NotEmpty(t, e.User.ID)
-			require.NotEmpty(t, e.MessageID)
+			word := e.Kind == channels.Message || e.Kind == channels.Edit
+			require.Equal(t, word, e.MessageID != "")
+			require.Equal(t, word, e.Text != "" || len(e.Attachments) > 0)
 			require.Equal(t, e.Kind == channels.Edit, e.MessageKey != "")
 			for _, at := range e.Attachments {
 				require.NotContains(t, at.Name, "/")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"waggle/channels"
 	"waggle/guard"
 )
 
@@ -48,6 +48,7 @@ type request struct {
 	address     string        // instead of base and path: of a file
 	quiet       []string      // what no error may show beside the credentials
 	result      any           // what to decode a good answer into; may be nil
+	rest        *time.Time    // set to when the limit ends that a good answer says is used up; may be nil
 	timeout     time.Duration // 0: callTimeout
 }
 
@@ -153,10 +154,13 @@ func (c client) understand(res *http.Response, r request) *failure {
 	if res.StatusCode/100 != 2 {
 		return c.refusal(res, body, r)
 	}
+	if r.rest != nil {
+		*r.rest = limitEnds(res.Header, false)
+	}
 	if r.result == nil {
 		return nil
 	}
-	if err := json.Unmarshal(body, r.result); err != nil {
+	if err := channels.Decode(body, r.result); err != nil {
 		return &failure{status: res.StatusCode}
 	}
 	return nil
@@ -177,7 +181,7 @@ func (c client) refusal(res *http.Response, body []byte, r request) *failure {
 		problem
 		Errors []problem `json:"errors"`
 	}
-	f := &failure{status: res.StatusCode, reset: limitEnds(res.Header)}
+	f := &failure{status: res.StatusCode, reset: limitEnds(res.Header, true)}
 	if json.Unmarshal(body, &p) != nil {
 		return f
 	}
@@ -200,9 +204,12 @@ func (c client) refusal(res *http.Response, body []byte, r request) *failure {
 	return f
 }
 
-// limitEnds is when the limit a 429 hit ends. Where the 24 hours' budget is used up, that is the one (§3).
-func limitEnds(h http.Header) time.Time {
-	ends := unix(h.Get("X-Rate-Limit-Reset"))
+// limitEnds is when the limit ends that an answer says is used up; zero: none is. A refusal is because of one, whatever it
+// says remains. Where the 24 hours' budget is used up, that is the one (§3).
+func limitEnds(h http.Header, refused bool) (ends time.Time) {
+	if refused || h.Get("X-Rate-Limit-Remaining") == "0" {
+		ends = unix(h.Get("X-Rate-Limit-Reset"))
+	}
 	for _, who := range []string{"User", "App"} {
 		if h.Get("X-"+who+"-Limit-24hour-Remaining") != "0" {
 			continue
@@ -245,23 +252,5 @@ func (r request) scrub(text string) string {
 	return text
 }
 
-// cleaned is an error whose text is free of secrets. Only what callers ask for can be found through it.
-type cleaned struct {
-	text string
-	is   error
-}
-
-func (c *cleaned) Error() string { return c.text }
-func (c *cleaned) Unwrap() error { return c.is }
-
 // clean takes the address and every secret out of an error of net/http.
-func (r request) clean(err error) error {
-	inner := guard.WithoutURL(err)
-	c := &cleaned{text: r.scrub(inner.Error())}
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded, guard.ErrBlocked} {
-		if errors.Is(inner, known) {
-			c.is = known
-		}
-	}
-	return c
-}
+func (r request) clean(err error) error { return guard.Scrubbed(err, r.scrub) }

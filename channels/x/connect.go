@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"waggle/channels"
 )
 
@@ -13,7 +15,7 @@ import (
 type hook struct {
 	ID    string `json:"id"`
 	URL   string `json:"url"`
-	Valid bool   `json:"valid"`
+	Valid *bool  `json:"valid"` // whether X delivers there; nil: it does not say
 }
 
 // Connect has X deliver the account's messages to us: the app's webhook is made or used again, then the account subscribed to
@@ -47,6 +49,32 @@ func (a *Adapter) Disconnect(ctx context.Context, ch channels.Channel) error {
 	return a.leave(ctx, c, ch, ch.Receive == channels.Polling)
 }
 
+// Leave ends the account's subscription at the app was's keys belong to, and the webhook there if it is this channel's and nobody
+// else's messages come by it. Nothing is ended at the app that now's keys belong to: X gives an app other keys on demand, but its
+// webhooks stay the same.
+func (a *Adapter) Leave(ctx context.Context, was, now channels.Channel) (shared bool, err error) {
+	c, err := credentialsOf(was)
+	if err != nil {
+		return false, err
+	}
+	left, fail := a.hooks(ctx, c)
+	if fail != nil {
+		return false, a.setupError(fail, true)
+	}
+	if now.ID != uuid.Nil {
+		stays, err := credentialsOf(now)
+		if err != nil || stays.bearer == c.bearer {
+			return false, err
+		}
+		kept, fail := a.hooks(ctx, stays)
+		if fail != nil && !(now.Receive == channels.Polling && fail.unavailable()) {
+			return false, a.setupError(fail, true)
+		}
+		left = slices.DeleteFunc(left, func(h hook) bool { return slices.ContainsFunc(kept, func(k hook) bool { return k.ID == h.ID }) })
+	}
+	return a.quit(ctx, c, was, left)
+}
+
 // leave is Disconnect. Who polls may have an app without webhooks: then there is nothing to leave.
 func (a *Adapter) leave(ctx context.Context, c credentials, ch channels.Channel, polling bool) error {
 	hooks, fail := a.hooks(ctx, c)
@@ -56,21 +84,32 @@ func (a *Adapter) leave(ctx context.Context, c credentials, ch channels.Channel,
 		}
 		return a.setupError(fail, true)
 	}
+	_, err := a.quit(ctx, c, ch, hooks)
+	return err
+}
+
+// quit ends the account's subscriptions to those of an app's webhooks that lead to us, and deletes the channel's own unless it is
+// shared: others' messages come by it.
+func (a *Adapter) quit(ctx context.Context, c credentials, ch channels.Channel, hooks []hook) (shared bool, err error) {
 	for _, h := range hooks {
 		if !ours(h.URL, ch) && !underOurs(h.URL, ch) {
 			continue
 		}
 		if fail := a.unsubscribe(ctx, c, ch, h.ID); fail != nil {
-			return a.setupError(fail, true)
+			return shared, a.setupError(fail, true)
 		}
-		if !ours(h.URL, ch) || a.used(ctx, c, h.ID) {
+		if !ours(h.URL, ch) {
+			continue
+		}
+		if a.used(ctx, c, h.ID) {
+			shared = true
 			continue
 		}
 		if fail := a.deleteHook(ctx, c, h.ID); fail != nil && fail.status != http.StatusNotFound {
-			return a.setupError(fail, true)
+			return shared, a.setupError(fail, true)
 		}
 	}
-	return nil
+	return shared, nil
 }
 
 // hookFor returns the id of the webhook our messages are to come by: this channel's own, that of another of our channels of the
@@ -84,9 +123,19 @@ func (a *Adapter) hookFor(ctx context.Context, c credentials, ch channels.Channe
 	for _, h := range hooks {
 		switch {
 		case h.URL == ch.HookURL, underOurs(h.URL, ch):
-			return h.ID, a.revalidate(ctx, c, h)
+			// It may be one X no longer delivers to, and the app's Secret Key may be another since.
+			fail := a.revalidate(ctx, c, h.ID)
+			if fail == nil {
+				return h.ID, nil
+			}
+			gone := fail.status == http.StatusNotFound
+			if !gone && (h.URL == ch.HookURL || !fail.says(crcFailed)) {
+				return "", a.hookError(fail)
+			}
+			// The other channel is gone, or has the app's former Secret Key: nobody's messages come by it.
+			fallthrough
 		case ours(h.URL, ch): // from a former public address
-			if fail := a.deleteHook(ctx, c, h.ID); fail != nil {
+			if fail := a.deleteHook(ctx, c, h.ID); fail != nil && fail.status != http.StatusNotFound {
 				return "", a.setupError(fail, true)
 			}
 		default:
@@ -110,10 +159,12 @@ func (a *Adapter) hookFor(ctx context.Context, c credentials, ch channels.Channe
 	return made, nil
 }
 
+const crcFailed = "CrcValidationFailed"
+
 // hookError puts X's reasons for refusing a webhook into words.
 func (a *Adapter) hookError(f *failure) error {
 	for reason, text := range map[string]string{
-		"CrcValidationFailed": "X called this installation's address to check it and was not satisfied: see that the public URL (PUBLIC_URL) reaches this installation " +
+		crcFailed: "X called this installation's address to check it and was not satisfied: see that the public URL (PUBLIC_URL) reaches this installation " +
 			"from the Internet, and that ConsumerSecret and BearerToken belong to the same app",
 		"UrlValidationFailed":  "X does not deliver to this installation's address: the public URL (PUBLIC_URL) must be https://, without a port, and at most 200 characters long",
 		"DuplicateUrlFailed":   "this installation's address is already the webhook of another app of X; delete it there, or use that app's keys",
@@ -152,15 +203,18 @@ func (a *Adapter) createHook(ctx context.Context, c credentials, ch channels.Cha
 	return "", &failure{status: http.StatusOK}
 }
 
-// revalidate has X check a webhook again that it no longer delivers to.
-func (a *Adapter) revalidate(ctx context.Context, c credentials, h hook) error {
-	if h.Valid {
-		return nil
+// revalidate has X challenge a webhook again.
+func (a *Adapter) revalidate(ctx context.Context, c credentials, id string) *failure {
+	var now struct {
+		Data struct {
+			Valid *bool `json:"valid"`
+		} `json:"data"`
 	}
-	if fail := a.api.call(ctx, request{verb: http.MethodPut, path: "/2/webhooks/" + h.ID, as: c.asApp()}); fail != nil {
-		return a.hookError(fail)
+	fail := a.api.call(ctx, request{verb: http.MethodPut, path: "/2/webhooks/" + id, as: c.asApp(), result: &now})
+	if fail == nil && now.Data.Valid != nil && !*now.Data.Valid {
+		return &failure{status: http.StatusOK, api: true, text: crcFailed}
 	}
-	return nil
+	return fail
 }
 
 func (a *Adapter) deleteHook(ctx context.Context, c credentials, id string) *failure {

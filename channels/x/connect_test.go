@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/double"
 	"waggle/channels/x/xtest"
 )
 
@@ -31,7 +32,8 @@ func TestConnectByWebhook(t *testing.T) {
 	t.Run("§5.1 one that X has given up is checked anew", func(t *testing.T) {
 		f.app.Invalidate()
 		require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))
-		assert.Equal(t, 1, f.server.Calls("validateWebhook"))
+		f.ann.Write("again")
+		assert.Contains(t, string((<-f.posted).Body), "again")
 	})
 	t.Run("our own on a former public address is replaced, without take_over", func(t *testing.T) {
 		moved := f.ch
@@ -96,7 +98,7 @@ func TestConnectRefused(t *testing.T) {
 		}
 	})
 	for name, row := range map[string]struct {
-		fault xtest.Fault
+		fault double.Fault
 		words string
 	}{
 		"§6 402":                    {xtest.Refuse(402, xtest.NoCreditsNew), "no credits"},
@@ -161,6 +163,113 @@ func TestAccountsShareAnAppsWebhook(t *testing.T) {
 	assert.Empty(t, second.Subscribed())
 	require.NoError(t, f.Disconnect(t.Context(), f.ch))
 	assert.Empty(t, f.app.Hooks(), "ours, and used by nobody")
+}
+
+// S4.14: a channel that goes over to another app leaves nothing of its own at the former one, and takes nothing from others.
+func TestLeaveForAnotherApp(t *testing.T) {
+	leaving := func(t *testing.T) (f fixture, app *xtest.App, now channels.Channel) {
+		f = setUp(t)
+		require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))
+		app = f.server.AddApp("anotherKey", "anotherSecret", "anotherBearer")
+		app.AddAccount(shopID, "shop", shopID+"-another", "another")
+		now = with(f.ch, map[string]string{
+			FieldAccessToken: shopID + "-another", FieldAccessSecret: "another", FieldConsumerKey: "anotherKey", FieldConsumerSecret: "anotherSecret", FieldBearerToken: "anotherBearer",
+		})
+		f.answers = now.Fields
+		return f, app, now
+	}
+	t.Run("what was its own is ended, with the former keys", func(t *testing.T) {
+		f, app, now := leaving(t)
+		require.NoError(t, f.Connect(t.Context(), now, channels.ConnectOptions{}))
+		shared, err := f.Leave(t.Context(), f.ch, now)
+		require.NoError(t, err)
+		assert.False(t, shared)
+		assert.Empty(t, f.shop.Subscribed())
+		assert.Empty(t, f.app.Hooks())
+		assert.Equal(t, []string{now.HookURL}, app.Hooks(), "the new one is not touched")
+	})
+	t.Run("another account keeps the webhook it came by, until it has its own", func(t *testing.T) {
+		f, _, now := leaving(t)
+		second := f.app.AddAccount("77", "outlet", "77-token", "secondSecret")
+		other := with(f.ch, map[string]string{FieldAccessToken: "77-token", FieldAccessSecret: "secondSecret"})
+		other.ID, other.AccountID = uuid.Must(uuid.NewV7()), "77"
+		other.HookURL = strings.Replace(f.ch.HookURL, f.ch.ID.String(), other.ID.String(), 1)
+		f.answers = keys()
+		require.NoError(t, f.Connect(t.Context(), other, channels.ConnectOptions{}))
+		shared, err := f.Leave(t.Context(), f.ch, now)
+		require.NoError(t, err)
+		assert.True(t, shared)
+		assert.Empty(t, f.shop.Subscribed())
+		assert.Equal(t, []string{"all"}, second.Subscribed())
+		assert.Equal(t, []string{f.ch.HookURL}, f.app.Hooks())
+	})
+	t.Run("the same app by other keys", func(t *testing.T) {
+		f, _, now := leaving(t)
+		c, err := credentialsOf(f.ch)
+		require.NoError(t, err)
+		hooks, fail := f.hooks(t.Context(), c)
+		require.Nil(t, fail)
+		f.server.FailNext("webhooks", xtest.Refuse(200, `{"data":[{"id":"`+hooks[0].ID+`","url":"`+hooks[0].URL+`"}]}`)) // what the other bearer is shown
+		shared, err := f.Leave(t.Context(), now, f.ch)
+		require.NoError(t, err)
+		assert.False(t, shared)
+		renewed := with(f.ch, map[string]string{FieldAccessToken: shopID + "-renewed"})
+		_, err = f.Leave(t.Context(), f.ch, renewed)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"all"}, f.shop.Subscribed())
+		assert.Zero(t, f.server.Calls("unsubscribe"))
+	})
+	t.Run("a channel that is no more", func(t *testing.T) {
+		f, _, _ := leaving(t)
+		_, err := f.Leave(t.Context(), f.ch, channels.Channel{})
+		require.NoError(t, err)
+		assert.Empty(t, f.app.Hooks())
+	})
+	t.Run("former keys that are worth nothing any more", func(t *testing.T) {
+		f, _, now := leaving(t)
+		_, err := f.Leave(t.Context(), with(f.ch, map[string]string{FieldBearerToken: "revoked"}), now)
+		assert.Equal(t, channels.Refused, asError(t, err).Outcome)
+		f.server.FailNext("webhooks", xtest.Refuse(200, `{}`), xtest.ServerError())
+		_, err = f.Leave(t.Context(), f.ch, now)
+		assert.Equal(t, channels.RetryAt, asError(t, err).Outcome, "what is not known to be another app's is left alone")
+		assert.Equal(t, []string{f.ch.HookURL}, f.app.Hooks())
+	})
+}
+
+// S4.22: a webhook is checked again each time, also one X holds for valid: the app's Secret Key may be a new one.
+func TestConnectHasTheWebhookChallenged(t *testing.T) {
+	f := setUp(t)
+	require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))
+	require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))
+	assert.Equal(t, 1, f.server.Calls("validateWebhook"))
+	f.app.ReplaceSecret("anotherSecretKey")
+	renewed := with(f.ch, map[string]string{FieldConsumerSecret: "anotherSecretKey"})
+	e := asError(t, f.Connect(t.Context(), renewed, channels.ConnectOptions{}))
+	assert.Equal(t, channels.Refused, e.Outcome)
+	assert.Contains(t, e.Reason, "ConsumerSecret", "who answers for the address still has the old one")
+	f.server.FailNext("validateWebhook", xtest.Refuse(200, `{"data":{"valid":false}}`))
+	assert.Contains(t, asError(t, f.Connect(t.Context(), renewed, channels.ConnectOptions{})).Reason, "was not satisfied")
+	f.answers = renewed.Fields
+	require.NoError(t, f.Connect(t.Context(), renewed, channels.ConnectOptions{}))
+	f.ann.Write("hello")
+	d, err := f.Webhook(t.Context(), renewed, <-f.posted)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"hello"}, texts(d))
+}
+
+// The webhook of another channel of ours that answers no challenge any more, because it is gone or has an old Secret Key, makes
+// room for a new one.
+func TestASharedWebhookThatAnswersNoMore(t *testing.T) {
+	f := setUp(t)
+	gone := strings.Replace(f.ch.HookURL, f.ch.ID.String(), "gone", 1)
+	f.app.AddHook(gone)
+	require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))
+	assert.Equal(t, []string{f.ch.HookURL}, f.app.Hooks())
+	f.server.FailNext("validateWebhook", xtest.Refuse(404, `{"title":"Not Found Error","status":404}`))
+	f.server.FailNext("deleteWebhook", xtest.Refuse(404, `{"title":"Not Found Error","status":404}`))
+	assert.Equal(t, channels.Refused, asError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{})).Outcome, "the double has it still")
+	f.server.FailNext("validateWebhook", xtest.Refuse(404, `{"title":"Not Found Error","status":404}`))
+	require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}), "one that vanished meanwhile is made anew")
 }
 
 // §5.5: the successor of the Account Activity API, where that is gone.

@@ -1,10 +1,10 @@
 package x
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/url"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"waggle/channels"
 )
@@ -33,31 +33,26 @@ type bestVariant struct {
 	bitrate int64
 }
 
-// UnmarshalJSON looks at the variants one by one and keeps the best MP4.
-func (b *bestVariant) UnmarshalJSON(raw []byte) error {
-	if raw[0] != '[' {
-		return nil
+// UnmarshalJSONFrom looks at the variants one by one and keeps the best MP4.
+func (b *bestVariant) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != '[' {
+		return d.SkipValue()
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
 	n := 0
-	for _, err := dec.Token(); dec.More(); n++ {
-		var v struct {
-			URL     string `json:"url"`
-			Type    string `json:"content_type"`
-			Bitrate int64  `json:"bitrate"` // webhooks
-			BitRate int64  `json:"bit_rate"`
-		}
-		if err != nil || n == listLimit {
+	return channels.Each(d, func(v *struct {
+		URL     string `json:"url"`
+		Type    string `json:"content_type"`
+		Bitrate int64  `json:"bitrate"` // webhooks
+		BitRate int64  `json:"bit_rate"`
+	}) error {
+		if n++; n > listLimit {
 			return errList
-		}
-		if err := dec.Decode(&v); err != nil {
-			return err
 		}
 		if rate := max(v.Bitrate, v.BitRate); v.Type == "video/mp4" && (b.URL == "" || rate > b.bitrate) {
 			b.URL, b.bitrate = v.URL, rate
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (m hookMedia) attachments() []channels.Attachment {

@@ -10,6 +10,7 @@ import (
 
 	"waggle/channels"
 	"waggle/channels/channelstest"
+	"waggle/channels/double"
 	"waggle/channels/x/xtest"
 )
 
@@ -30,7 +31,11 @@ func subject(t *testing.T, client *http.Client) channelstest.Subject {
 		return <-f.posted
 	}
 	sign := func(body []byte) channels.Request { return delivery(string(body), f.app.Sign(body)) }
-	sending := func(fault xtest.Fault) func() { return func() { f.server.FailNext("send", fault) } }
+	failing := func(operation string, faults ...double.Fault) func() {
+		return func() { f.server.FailNext(operation, faults...) }
+	}
+	sending := func(fault double.Fault) func() { return failing("send", fault) }
+	refused := xtest.Refuse(400, `{"errors":[{"message":"media type unrecognized"}],"title":"Invalid Request","type":"https://api.twitter.com/2/problems/invalid-request"}`)
 	return channelstest.Subject{
 		Adapter: f.Adapter, Channel: f.ch, Hosts: []string{strings.TrimPrefix(f.server.URL, "http://"), strings.TrimPrefix(gone.URL, "http://")},
 		Message: func(text string) channels.Request {
@@ -54,6 +59,46 @@ func subject(t *testing.T, client *http.Client) channelstest.Subject {
 			"a post":     push("post.create", map[string]any{"tweet_create_events": []any{map[string]any{"id": 1}}}),
 			"revocation": sign([]byte(`{"user_event":{"revoke":{"date_time":"2018-05-24T09:48:12+00:00","target":{"app_id":"1"},"source":{"user_id":"1"}}}}`)),
 		},
+		Reports: channelstest.Reports{
+			Echo:      func() channels.Request { return <-f.posted },
+			Lose:      sending(double.AfterAccepting(double.Drop())),
+			Elsewhere: func(text string) channels.Request { f.shop.WriteByHand(f.ann, text); return <-f.posted },
+			Read:      func() channels.Request { f.ann.Read(); return <-f.posted },
+		},
+		Files: channelstest.Files{
+			Send: func(caption string, pictures ...[]byte) []channels.Request {
+				f.clock.advance(time.Millisecond)
+				f.ann.SendFile("photo", pictures[0], caption) // X takes one with a message
+				return []channels.Request{<-f.posted}
+			},
+			Lost: []channelstest.Fault{
+				{Name: "gone", Set: failing("file", xtest.Refuse(404, `{"title":"Not Found","type":"about:blank","status":404}`)), Want: channels.Permanent},
+				{Name: "refused", Set: failing("file", xtest.Refuse(403, `{"title":"Forbidden","type":"about:blank","status":403}`)), Want: channels.Permanent},
+				{Name: "429", Set: failing("file", xtest.Refuse(429, `{"title":"Too Many Requests","status":429}`)), Want: channels.RetryAt, Timed: true, Whole: true},
+				{Name: "402", Set: failing("file", xtest.Refuse(402, xtest.NoCreditsNew)), Want: channels.Refused},
+				{Name: "401 as a page", Set: failing("file", xtest.Refuse(401, "<html></html>")), Want: channels.RetryAt},
+				{Name: "503", Set: failing("file", xtest.ServerError()), Want: channels.RetryAt},
+				{Name: "no answer", Set: failing("file", double.Hang()), Want: channels.RetryAt, Hangs: true},
+				{Name: "connection lost", Set: failing("file", double.Drop(), double.Drop()), Want: channels.RetryAt}, // net/http repeats a GET once
+			},
+			Received: func() (files []channelstest.File) {
+				for _, m := range f.ann.Inbox() {
+					if m.Media != nil {
+						files = append(files, channelstest.File{As: m.MediaKind, MIME: m.MediaMIME, Caption: m.Text, Content: m.Media})
+					}
+				}
+				return files
+			},
+			Shown: map[string]string{"photo": "photo", "video": "video"},
+			Faults: []channelstest.Fault{
+				{Name: "400 for the file", Set: failing("upload", refused), Want: channels.Permanent},
+				{Name: "429 for the file", Set: failing("upload", xtest.Refuse(429, `{"title":"Too Many Requests","status":429}`)), Want: channels.RetryAt, Timed: true, Whole: true},
+				{Name: "503 for the file", Set: failing("upload", xtest.ServerError()), Want: channels.RetryAt},
+				{Name: "connection lost with the file", Set: failing("upload", double.Drop()), Want: channels.RetryAt},
+				{Name: "connection lost though the file was taken", Set: failing("upload", double.AfterAccepting(double.Drop())), Want: channels.RetryAt},
+				{Name: "connection lost though all was taken", Set: sending(double.AfterAccepting(double.Drop())), Want: channels.Unknown},
+			},
+		},
 		UserID: annID,
 		Inbox: func() (texts []string) {
 			for _, m := range f.ann.Inbox() {
@@ -67,14 +112,18 @@ func subject(t *testing.T, client *http.Client) channelstest.Subject {
 			{Name: "402 A", Set: func() { f.app.SpendCredits(xtest.NoCreditsOld) }, Want: channels.Broken},
 			{Name: "402 B", Set: func() { f.app.SpendCredits(xtest.NoCreditsNew) }, Want: channels.Broken},
 			{Name: "403 permission", Set: func() { f.shop.Regenerate(testToken, testSecret, false) }, Want: channels.Broken},
-			{Name: "403 recipient", Set: f.ann.Refuse, Want: channels.Permanent},
+			{Name: "403 recipient", Set: f.ann.Refuse, Want: channels.Permanent, Block: true},
 			{Name: "503", Set: sending(xtest.ServerError()), Want: channels.Unknown},
-			{Name: "502 with HTML", Set: sending(xtest.BadGateway()), Want: channels.Unknown},
-			{Name: "no answer", Set: sending(xtest.Hang()), Want: channels.Unknown, Hangs: true},
-			{Name: "no answer though taken", Set: sending(xtest.AfterAccepting(xtest.Hang())), Want: channels.Unknown, Hangs: true},
-			{Name: "connection lost", Set: sending(xtest.Drop()), Want: channels.Unknown},
+			{Name: "502 with HTML", Set: sending(double.BadGateway()), Want: channels.Unknown},
+			{Name: "no answer", Set: sending(double.Hang()), Want: channels.Unknown, Hangs: true},
+			{Name: "no answer though taken", Set: sending(double.AfterAccepting(double.Hang())), Want: channels.Unknown, Hangs: true},
+			{Name: "connection lost", Set: sending(double.Drop()), Want: channels.Unknown},
 			{Name: "400 that repeats the text", Set: sending(xtest.Refuse(400, `{"errors":[{"message":"text: [the customer's own business]"}]}`)), Want: channels.Permanent},
 			{Name: "nobody there", Set: func() { f.api.base = gone.URL }, Want: channels.RetryAt},
+		},
+		Replace: func() channels.Channel {
+			f.shop.Regenerate(shopID+"-renewed", "renewed", true)
+			return with(f.ch, map[string]string{FieldAccessToken: shopID + "-renewed", FieldAccessSecret: "renewed"})
 		},
 		Refusals: map[string]channels.Channel{
 			"an unknown token":  with(f.ch, map[string]string{FieldAccessToken: "1-unknown"}),

@@ -2,7 +2,6 @@ package x
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"waggle/channels"
@@ -21,6 +20,7 @@ type messageEvent struct {
 		AppID    string `json:"source_app_id"`
 		Data     struct {
 			Text       string `json:"text"`
+			Links      links  `json:"entities"`
 			Attachment struct {
 				Media hookMedia `json:"media"`
 			} `json:"attachment"`
@@ -69,14 +69,12 @@ func (what activity) into(d *channels.Delivery, account string) {
 	people := pick[person](what.Users, wanted)
 	apps := pick[person](what.Apps, wanted)
 	for _, e := range what.Messages {
+		media := e.Message.Data.Attachment.Media
 		m := message{
 			id: e.ID, sender: e.Message.SenderID, recipient: e.Message.Target.RecipientID, app: apps[e.Message.AppID].Name,
-			text: e.Message.Data.Text, at: milliseconds(e.Created), files: e.Message.Data.Attachment.Media.attachments(),
+			at: milliseconds(e.Created), files: media.attachments(),
 		}
-		// A file leaves its link at the text's end.
-		if link := e.Message.Data.Attachment.Media.Link; link != "" {
-			m.text = strings.TrimSpace(strings.TrimSuffix(m.text, link))
-		}
+		m.text = e.Message.Data.Links.written(e.Message.Data.Text, func(k link) bool { return k.Short == media.Link || len(m.files) > 0 && k.opensFile(m.id) })
 		if e.Type != "message_create" {
 			ignore(d, "other")
 			continue
@@ -111,7 +109,7 @@ func (m message) into(d *channels.Delivery, account string, people map[string]pe
 	e := channels.Event{
 		Kind: kind, Key: "m:" + m.id, User: people[other].user(other), MessageID: m.id, Text: m.text, Attachments: m.files, At: m.at,
 	}
-	if e.At.IsZero() {
+	if e.At.IsZero() || kind == channels.Echo { // receipts of what we sent are by its id
 		e.At = bornAt(m.id)
 	}
 	if kind == channels.Echo {

@@ -2,6 +2,7 @@ package x
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,18 +27,25 @@ func (a *Adapter) OpenFile(ctx context.Context, ch channels.Channel, ref string)
 	if !a.xKeeps(ref) {
 		return channels.File{}, &channels.Error{Outcome: channels.Permanent, Reason: "X gave no address of the file that it keeps files at"}
 	}
-	res, fail := a.api.do(guard.WithBodyLimit(ctx, fileLimit), request{verb: http.MethodGet, address: ref, as: c.user()})
+	r := request{verb: http.MethodGet, address: ref, as: c.user()}
+	res, fail := a.api.do(guard.WithBodyLimit(ctx, fileLimit), r)
 	if fail != nil {
 		return channels.File{}, a.setupError(fail, false)
 	}
 	if res.StatusCode == http.StatusOK {
 		return channels.File{ReadCloser: res.Body, Size: res.ContentLength}, nil
 	}
-	_ = res.Body.Close()
-	if res.StatusCode >= 300 && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests {
-		return channels.File{}, &channels.Error{Outcome: channels.Permanent, Reason: "X does not hand out this file", Err: &failure{status: res.StatusCode}}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(res.Body, answerLimit)) // the status speaks even if the body broke off
+	return channels.File{}, a.fileError(a.api.refusal(res, body, r))
+}
+
+// fileError: a file that X refuses stays refused, unless it is the account that X refuses, for its keys, credits or limits.
+func (a *Adapter) fileError(f *failure) *channels.Error {
+	if a.common(f) == nil && f.status < http.StatusInternalServerError && f.status != http.StatusUnauthorized {
+		return &channels.Error{Outcome: channels.Permanent, Reason: "X does not hand out this file", Err: f}
 	}
-	return channels.File{}, a.setupError(&failure{status: res.StatusCode, reset: limitEnds(res.Header)}, false)
+	return a.setupError(f, false)
 }
 
 // xKeeps tells whether an address is on one of X's hosts for files, or on the API's own.

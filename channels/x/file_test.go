@@ -35,7 +35,7 @@ func TestOpenFile(t *testing.T) {
 	assert.Equal(t, channels.Refused, asError(t, err).Outcome)
 	f.shop.Regenerate("1-x", "y", true)
 	_, err = f.OpenFile(t.Context(), f.ch, f.server.URL+"/files/0.bin")
-	assert.Equal(t, channels.Permanent, asError(t, err).Outcome)
+	assert.Equal(t, FieldAccessToken, asError(t, err).Field, "the file is not at fault")
 	f.server.Close()
 	_, err = f.OpenFile(t.Context(), f.ch, f.server.URL+"/files/0.bin")
 	assert.Equal(t, channels.RetryAt, asError(t, err).Outcome)

@@ -40,8 +40,8 @@ func (a *Adapter) sendError(f *failure) *channels.Error {
 	case e != nil:
 	case f.status == http.StatusForbidden && (f.problem == "unsupported-authentication" || f.problem == "client-forbidden"):
 		e = &channels.Error{Outcome: channels.Broken, Reason: "X does not let this app send Direct Messages: " + f.text}
-	case f.api && f.status == http.StatusForbidden:
-		e = &channels.Error{Outcome: channels.Permanent, Reason: "X does not deliver messages to this person: he takes none from this account, has blocked it, " +
+	case f.unwanted():
+		e = &channels.Error{Outcome: channels.Permanent, Blocked: true, Reason: "X does not deliver messages to this person: he takes none from this account, has blocked it, " +
 			"or must follow it first (" + f.text + ")"}
 	case f.api && f.status >= 400 && f.status < 500:
 		e = &channels.Error{Outcome: channels.Permanent, Reason: "X refused the message: " + f.text}
@@ -128,6 +128,20 @@ func (a *Adapter) until(reset time.Time) time.Time {
 		return now.Add(waitLongest)
 	}
 	return reset
+}
+
+// The 403 of a person who takes no messages of the account: the old codes (§6), and the words of either API. Another 403 says
+// nothing about him. The last words are v2's, seen in many accounts of its answers.
+var (
+	unwantedCodes = []int{349, 150}
+	unwantedWords = []string{
+		"You cannot send messages to this user", "You cannot send messages to users who are not following you", "You do not have permission to DM one or more participants",
+	}
+)
+
+func (f *failure) unwanted() bool {
+	return f.api && f.status == http.StatusForbidden &&
+		(slices.ContainsFunc(unwantedCodes, func(code int) bool { return slices.Contains(f.codes, code) }) || slices.ContainsFunc(unwantedWords, f.says))
 }
 
 // credits is 402 in each of its shapes (§6): shape A has no status in its body, but the type.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,39 +18,52 @@ import (
 const (
 	pollEvery = time.Minute      // X permits 15 calls in 15 minutes (wire/x.md §3)
 	pollRoom  = 10 * time.Second // what a call needs before the deadline
+	pageSize  = 100              // the largest X gives
+	firstPage = 10               // beside a webhook, where most passes find little: X takes money for each message it lists (§7)
 )
 
 // Poll waits for its minute and fetches one page of the account's messages. X lists them newest first and takes no "since",
 // so a pass goes back page by page, a minute each, to the last message of the pass before. Only a complete pass is handed
-// over, oldest first, and moves the offset, which is the newest message's id; a pass that breaks off is begun anew. The
-// first pass goes back to the making of the channel. What comes twice has the same keys.
-func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) (d channels.Delivery, next string, err error) {
+// over, oldest first, and moves the offset, which is the newest message's id; a pass that breaks off is begun anew. No pass
+// goes back beyond the channel's connection (b39). What comes twice has the same keys.
+func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) (channels.Delivery, string, error) {
+	d, next, _, err := a.Reread(ctx, ch, offset)
+	return d, next, err
+}
+
+// Reread is Poll; a complete pass is all there is, as X lists it for 30 days (wire/x.md §3).
+func (a *Adapter) Reread(ctx context.Context, ch channels.Channel, offset string) (d channels.Delivery, next string, done bool, err error) {
 	c, err := credentialsOf(ch)
 	if err != nil {
-		return d, offset, err
+		return d, offset, false, err
 	}
-	p := a.passes.take(ch.ID, offset)
+	mark := watermark(ch, offset)
+	p := a.passes.take(ch.ID, mark)
 	defer func() { a.passes.put(ch.ID, p, a.api.now()) }()
 	if !a.due(ctx, p.due) {
-		return d, offset, nil
+		return d, offset, false, nil
 	}
 	p.due = a.api.now().Add(pollEvery)
-	var answer page
-	if fail := a.api.call(ctx, request{verb: http.MethodGet, path: "/2/dm_events", query: pollQuery(p.token), as: c.user(), result: &answer}); fail != nil {
-		p.restart(offset)
-		return d, offset, a.pollError(fail)
+	size := pageSize
+	if ch.Receive == channels.Webhook && p.token == "" {
+		size = firstPage
 	}
-	if more := p.add(answer, ch.AccountID, watermark(ch, offset)); more {
+	var answer page
+	if fail := a.api.call(ctx, request{verb: http.MethodGet, path: "/2/dm_events", query: pollQuery(p.token, size), as: c.user(), result: &answer}); fail != nil {
+		p.restart(mark)
+		return d, offset, false, a.pollError(fail)
+	}
+	if more := p.add(answer, ch.AccountID, mark); more {
 		p.token = answer.Meta.NextToken
-		return d, offset, nil
+		return d, offset, false, nil
 	}
 	d, next = p.d, p.newest
 	slices.Reverse(d.Events)
 	if next == "" {
-		next = watermark(ch, offset)
+		next = mark
 	}
 	p.restart(next)
-	return d, next, nil
+	return d, next, true, nil
 }
 
 // due waits until it is time, or as long as ctx allows and then says no.
@@ -74,19 +88,19 @@ func (a *Adapter) pollError(f *failure) *channels.Error {
 	return a.setupError(f, false)
 }
 
-// watermark is the id after which messages are new.
+// watermark is the id after which messages are new: the last one seen, or that of the moment the channel was connected.
 func watermark(ch channels.Channel, offset string) string {
-	if offset != "" {
-		return offset
+	if connected := idAt(ch.Since); later(connected, offset) {
+		return connected
 	}
-	return idAt(time.Unix(ch.ID.Time().UnixTime())) // ids of channels are UUIDv7: they hold when they were made
+	return offset
 }
 
-func pollQuery(token string) url.Values {
+func pollQuery(token string, size int) url.Values {
 	q := url.Values{
-		"max_results":     {"100"},
+		"max_results":     {strconv.Itoa(size)},
 		"event_types":     {"MessageCreate"},
-		"dm_event.fields": {"id,created_at,sender_id,dm_conversation_id,text,event_type,attachments"}, // without asking nobody knows who wrote (§3)
+		"dm_event.fields": {"id,created_at,sender_id,dm_conversation_id,text,entities,event_type,attachments"}, // without asking nobody knows who wrote (§3)
 		"expansions":      {"sender_id,attachments.media_keys"},
 		"user.fields":     {"id,name,username"},
 		"media.fields":    {"media_key,type,url,variants"},
@@ -119,6 +133,8 @@ type pollEvent struct {
 	SenderID     string    `json:"sender_id"`
 	Conversation string    `json:"dm_conversation_id"`
 	Created      time.Time `json:"created_at"`
+	Entities     links     `json:"entities"`
+	URLs         links     `json:"urls"` // where X's own description of its API has them
 	Attachments  struct {
 		MediaKeys list[string] `json:"media_keys"`
 	} `json:"attachments"`
@@ -127,13 +143,13 @@ type pollEvent struct {
 // pass is one way back through the account's messages.
 type pass struct {
 	due    time.Time // when the next call may be made
-	offset string    // where it ends
+	mark   string    // where it ends
 	token  string    // of the next page; empty: the first
 	newest string    // id of the first message seen; empty: none yet
 	d      channels.Delivery
 }
 
-func (p *pass) restart(offset string) { *p = pass{due: p.due, offset: offset} }
+func (p *pass) restart(mark string) { *p = pass{due: p.due, mark: mark} }
 
 // add takes a page in and tells whether there is more before the watermark.
 func (p *pass) add(answer page, account, watermark string) (more bool) {
@@ -171,13 +187,17 @@ func (e pollEvent) into(d *channels.Delivery, account string, people map[string]
 		ignore(d, "group")
 		return
 	}
-	m := message{id: e.ID, sender: e.SenderID, recipient: first, text: e.Text, at: e.Created.UTC()}
+	m := message{id: e.ID, sender: e.SenderID, recipient: first, at: e.Created.UTC()}
 	if e.SenderID == first {
 		m.recipient = second
 	}
 	for _, key := range e.Attachments.MediaKeys {
 		m.files = append(m.files, files[key].attachments()...)
 	}
+	m.text = slices.Concat(e.Entities, e.URLs).written(e.Text, func(k link) bool {
+		// A link X says nothing of is the file's, if there is one.
+		return len(m.files) > 0 && (k.Address == "" || k.opensFile(e.ID) || slices.Contains(e.Attachments.MediaKeys, k.MediaKey))
+	})
 	m.into(d, account, people)
 }
 
@@ -187,14 +207,14 @@ type passes struct {
 	of map[uuid.UUID]pass
 }
 
-// take returns the channel's pass, or a new one where the offset was moved by others.
-func (s *passes) take(channel uuid.UUID, offset string) pass {
+// take returns the channel's pass, or a new one where the watermark was moved by others.
+func (s *passes) take(channel uuid.UUID, mark string) pass {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.of[channel]
 	delete(s.of, channel)
-	if p.offset != offset {
-		p.restart(offset)
+	if p.mark != mark {
+		p.restart(mark)
 	}
 	return p
 }

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/double"
 	"waggle/channels/x/xtest"
 )
 
@@ -82,24 +82,39 @@ func TestPollAndWebhookAgree(t *testing.T) {
 	assert.Equal(t, pushed.Events[0].Key, polled.Events[0].Key)
 	assert.Equal(t, pushed.Events[0].MessageID, polled.Events[0].MessageID)
 	assert.Equal(t, pushed.Events[0].At, polled.Events[0].At)
+	assert.Equal(t, "look", pushed.Events[0].Text)
+	assert.Equal(t, "look", polled.Events[0].Text)
 	assert.Equal(t, pushed.Events[0].Attachments, polled.Events[0].Attachments)
 }
 
-// What was written before the channel was made is history.
-func TestFirstPoll(t *testing.T) {
-	f := setUp(t)
-	f.ann.Write("before")
-	f.clock.advance(10 * time.Second)
-	v7 := uuid.Must(uuid.NewV7())
-	ms := f.clock.Now().UnixMilli()
-	for i := range 6 {
-		v7[i] = byte(ms >> (40 - 8*i))
+// What was written before the channel was connected is history: the first time and each time after (b39, S2.27).
+func TestPollBeginsWithTheConnection(t *testing.T) {
+	f, poll := polling(t)
+	next := ""
+	for _, part := range []string{"first", "second"} {
+		f.ann.Write("written while it was not connected, " + part)
+		f.clock.advance(10 * time.Second)
+		f.ch.Since = f.clock.Now()
+		f.ann.Write("in the same millisecond, " + part)
+		got, after := poll(next)
+		assert.Equal(t, []string{"in the same millisecond, " + part}, got)
+		next = after
 	}
-	f.ch.ID, f.ch.Receive = v7, channels.Polling
-	f.ann.Write("after")
-	d, _, err := f.Poll(t.Context(), f.ch, "")
-	require.NoError(t, err)
-	assert.Equal(t, []string{"after"}, texts(d), "also in the same millisecond")
+}
+
+// A pass that was under way when the channel was disconnected is forgotten with what it had seen.
+func TestPollForgetsAPassOfAnotherConnection(t *testing.T) {
+	f, poll := polling(t)
+	_, start := poll("")
+	for i := range 150 {
+		f.ann.Write(fmt.Sprint(i))
+	}
+	_, _ = poll(start) // a first page
+	f.clock.advance(time.Second)
+	f.ch.Since = f.clock.Now()
+	f.ann.Write("since connected")
+	got, _ := poll(start)
+	assert.Equal(t, []string{"since connected"}, got)
 }
 
 // More than a page: one call a minute, newest first, and nothing is handed over or confirmed before the pass is complete.
@@ -180,7 +195,7 @@ func TestPollKeepsItsMinute(t *testing.T) {
 func TestPollErrors(t *testing.T) {
 	for _, row := range []struct {
 		name  string
-		fault xtest.Fault
+		fault double.Fault
 		want  channels.Outcome
 		words string
 	}{
@@ -189,7 +204,7 @@ func TestPollErrors(t *testing.T) {
 		{"§6 401", xtest.Refuse(401, `{"title":"Unauthorized","type":"about:blank","status":401,"detail":"Unauthorized"}`), channels.Refused, "AccessToken"},
 		{"§6 400", xtest.Refuse(400, `{"title":"Invalid Request"}`), channels.Refused, "Invalid Request"},
 		{"§6 5xx", xtest.ServerError(), channels.RetryAt, "no clear answer"},
-		{"HTML", xtest.BadGateway(), channels.RetryAt, "no clear answer"},
+		{"HTML", double.BadGateway(), channels.RetryAt, "no clear answer"},
 		{"a list that is too long", xtest.Refuse(200, `{"data":[`+strings.Repeat(`{},`, 100)+`{}]}`), channels.RetryAt, "no clear answer"},
 		{"no JSON", xtest.Refuse(200, `<html>`), channels.RetryAt, "no clear answer"},
 	} {
@@ -259,6 +274,72 @@ func TestPollIgnores(t *testing.T) {
 	assert.Equal(t, newest, after)
 }
 
+// S4.3: what a webhook did not deliver is read once, from where the last reading ended, and each message is the one it would
+// have been.
+func TestReread(t *testing.T) {
+	f := setUp(t)
+	f.clock.advance(time.Second)
+	f.ann.Write("before it was connected")
+	f.clock.advance(time.Second)
+	f.ch.Since = f.clock.Now()
+	require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))
+	reread := func(offset string) ([]string, string) {
+		d, next, done, err := f.Reread(t.Context(), f.ch, offset)
+		require.NoError(t, err)
+		require.True(t, done)
+		return texts(d), next
+	}
+	got, first := reread("")
+	assert.Empty(t, got, "b39")
+	f.ann.Write("delivered")
+	delivered, err := f.Webhook(t.Context(), f.ch, <-f.posted)
+	require.NoError(t, err)
+	f.app.Invalidate()
+	f.ann.Write("missed")
+	f.app.Revalidate()
+	d, second, done, err := f.Reread(t.Context(), f.ch, first)
+	require.NoError(t, err)
+	require.True(t, done)
+	assert.Equal(t, []string{"delivered", "missed"}, texts(d))
+	assert.Equal(t, delivered.Events[0], d.Events[0], "a repeat is known as one")
+	assert.Empty(t, f.posted)
+	got, same := reread(second)
+	assert.Empty(t, got)
+	assert.Equal(t, second, same)
+
+	t.Run("more than a little: the offset moves after the whole only", func(t *testing.T) {
+		f.app.Invalidate()
+		for i := range 130 {
+			f.ann.Write(fmt.Sprint(i))
+		}
+		began := f.clock.Now()
+		for range 2 {
+			d, next, done, err := f.Reread(t.Context(), f.ch, second)
+			require.NoError(t, err)
+			assert.False(t, done)
+			assert.Empty(t, d.Events)
+			assert.Equal(t, second, next)
+		}
+		got, _ := reread(second)
+		assert.Len(t, got, 130)
+		assert.GreaterOrEqual(t, f.clock.Now().Sub(began), 2*time.Minute, "§3 within X's budget")
+	})
+	t.Run("a failure is not the end", func(t *testing.T) {
+		f.server.FailNext("events", xtest.ServerError())
+		_, next, done, err := f.Reread(t.Context(), f.ch, second)
+		assert.Equal(t, channels.RetryAt, asError(t, err).Outcome)
+		assert.False(t, done)
+		assert.Equal(t, second, next)
+	})
+	t.Run("a call that has no time yet is not the end", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _, done, err := f.Reread(ctx, f.ch, second)
+		require.NoError(t, err)
+		assert.False(t, done)
+	})
+}
+
 // The ids of wire/x.md §5.4 and §2: when they were made, and which is later.
 func TestIDs(t *testing.T) {
 	assert.EqualValues(t, 1516403560557, bornAt("954491830116155396").UnixMilli(), "§5.4 created_timestamp of the documented event")
@@ -284,7 +365,7 @@ func TestPageStaysSmall(t *testing.T) {
 		"media keys": `{"data":[{"attachments":{"media_keys":[` + strings.Repeat(`"",`, n) + `""]}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.LessOrEqual(t, allocated(func() { _ = json.Unmarshal([]byte(body), &page{}) }), uint64(10*len(body)+96<<10))
+			assert.LessOrEqual(t, allocated(func() { _ = channels.Decode([]byte(body), &page{}) }), uint64(10*len(body)+96<<10))
 		})
 	}
 }

@@ -3,6 +3,7 @@ package x
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"waggle/channels"
 )
@@ -38,8 +39,9 @@ func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part
 			ID string `json:"dm_event_id"`
 		} `json:"data"`
 	}
+	var rest time.Time
 	r := request{
-		verb: http.MethodPost, path: "/2/dm_conversations/with/" + p.UserID + "/messages", as: c.user(), result: &sent, quiet: []string{p.Text},
+		verb: http.MethodPost, path: "/2/dm_conversations/with/" + p.UserID + "/messages", as: c.user(), result: &sent, rest: &rest, quiet: []string{p.Text},
 	}.payload(m)
 	if fail := a.api.call(ctx, r); fail != nil {
 		return channels.Sent{}, a.sendError(fail)
@@ -47,5 +49,12 @@ func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part
 	if sent.Data.ID == "" {
 		return channels.Sent{}, a.sendError(&failure{status: http.StatusOK})
 	}
-	return channels.Sent{MessageID: sent.Data.ID}, nil
+	done := channels.Sent{MessageID: sent.Data.ID}
+	if userID.MatchString(done.MessageID) {
+		done.At = bornAt(done.MessageID)
+	}
+	if !rest.IsZero() {
+		done.Rest = a.until(rest)
+	}
+	return done, nil
 }

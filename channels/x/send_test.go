@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/double"
 	"waggle/channels/x/xtest"
 	"waggle/guard"
 )
@@ -35,7 +36,7 @@ func TestSendOutcomes(t *testing.T) {
 	refuse := xtest.Refuse
 	for _, row := range []struct {
 		name   string
-		fault  xtest.Fault
+		fault  double.Fault
 		want   channels.Outcome
 		reason string
 	}{
@@ -45,7 +46,7 @@ func TestSendOutcomes(t *testing.T) {
 		{"S4.14 §6 what to do about it", refuse(403, `{"status":403,"type":"https://api.x.com/2/problems/oauth1-permissions"}`), channels.Broken, "press Regenerate"},
 		{"S4.13 §0 code 93", refuse(403, `{"errors":[{"code":93,"message":"This application is not allowed to access or delete your direct messages."}]}`), channels.Broken, "Regenerate"},
 		{"§6 403 Bearer", refuse(403, `{"title":"Unsupported Authentication","detail":"Authenticating with OAuth 2.0 Application-Only is forbidden for this endpoint.  Supported authentication types are [OAuth 1.0a User Context, OAuth 2.0 User Context].","type":"https://api.twitter.com/2/problems/unsupported-authentication","status":403}`), channels.Broken, "Application-Only"},
-		{"§6 403 recipient", refuse(403, `{"title":"Forbidden","type":"about:blank","status":403,"detail":"no"}`), channels.Permanent, "this person"},
+		{"§6 403 of another kind", refuse(403, `{"title":"Forbidden","type":"about:blank","status":403,"detail":"This operation is not permitted."}`), channels.Permanent, "X refused the message: Forbidden: This operation is not permitted."},
 		{"§6 403 code 349", refuse(403, `{"errors":[{"code":349,"message":"You cannot send messages to this user."}]}`), channels.Permanent, "You cannot send messages to this user."},
 		{"§6 403 code 150", refuse(403, `{"errors":[{"code":150,"message":"You cannot send messages to users who are not following you."}]}`), channels.Permanent, "not following you"},
 		{"S4.28, S4.29 §6 402 A", refuse(402, xtest.NoCreditsOld), channels.Broken, "no credits"},
@@ -55,10 +56,10 @@ func TestSendOutcomes(t *testing.T) {
 		{"wrapped in errors[]", refuse(403, `{"errors":[{"type":"https://api.x.com/2/problems/oauth1-permissions"}]}`), channels.Broken, "Regenerate"},
 		{"§6 404", refuse(404, `{"title":"Not Found Error","detail":"Could not find user"}`), channels.Permanent, "Could not find user"},
 		{"§6 5xx", xtest.ServerError(), channels.Unknown, "may or may not"},
-		{"502 with HTML", xtest.BadGateway(), channels.Unknown, "may or may not"},
+		{"502 with HTML", double.BadGateway(), channels.Unknown, "may or may not"},
 		{"403 with HTML", refuse(403, "<html>"), channels.Unknown, "may or may not"},
-		{"connection lost", xtest.Drop(), channels.Unknown, "may or may not"},
-		{"connection lost after it was taken", xtest.AfterAccepting(xtest.Drop()), channels.Unknown, "may or may not"},
+		{"connection lost", double.Drop(), channels.Unknown, "may or may not"},
+		{"connection lost after it was taken", double.AfterAccepting(double.Drop()), channels.Unknown, "may or may not"},
 		{"201 without an id", refuse(201, `{"data":{}}`), channels.Unknown, "may or may not"},
 		{"201 without JSON", refuse(201, ``), channels.Unknown, "may or may not"},
 		{"307", refuse(307, ``).With("Location", "/elsewhere"), channels.Unknown, "may or may not"},
@@ -76,6 +77,37 @@ func TestSendOutcomes(t *testing.T) {
 			assert.NotContains(t, err.Error(), "do not show me")
 			assert.Less(t, len(err.Error()), 1500)
 			assert.Equal(t, 1, f.server.Calls("send"), "sent once, never repeated")
+		})
+	}
+}
+
+// Only what X is known to say of a person who takes no messages shows him as blocked; any other 403 is this message's alone.
+func TestWhoTakesNoMessages(t *testing.T) {
+	detail := func(words string) string {
+		return `{"title":"Forbidden","type":"about:blank","status":403,"detail":"` + words + `"}`
+	}
+	for body, blocked := range map[string]bool{
+		`{"errors":[{"code":349,"message":"-"}]}`:                              true,
+		`{"errors":[{"code":150,"message":"-"}]}`:                              true,
+		detail("You cannot send messages to this user."):                       true,
+		detail("You cannot send messages to users who are not following you."): true,
+		detail("You do not have permission to DM one or more participants."):   true,
+		detail("This operation is not permitted."):                             false,
+		detail("Forbidden"): false,
+		detail(""):          false,
+		`{"errors":[{"code":326,"message":"To protect our users from spam, this account is locked"}]}`: false,
+		`{"errors":[{"code":226,"message":"This request looks like it might be automated."}]}`:         false,
+	} {
+		t.Run(body, func(t *testing.T) {
+			f := setUp(t)
+			f.server.FailNext("send", xtest.Refuse(403, body))
+			_, err := f.Send(t.Context(), f.ch, channels.Part{UserID: annID, Text: "x"})
+			e := asError(t, err)
+			assert.Equal(t, channels.Permanent, e.Outcome)
+			assert.Equal(t, blocked, e.Blocked)
+			f.server.FailNext("send", xtest.Refuse(429, body))
+			_, err = f.Send(t.Context(), f.ch, channels.Part{UserID: annID, Text: "x"})
+			assert.False(t, asError(t, err).Blocked)
 		})
 	}
 }
@@ -99,6 +131,26 @@ func TestSendObeysTheBudget(t *testing.T) {
 		assert.Equal(t, began.Add(15*time.Minute).Unix(), e.At.Unix())
 		f.clock.advance(e.At.Sub(f.clock.Now()))
 		require.NoError(t, send(f), "X permits it at the time it named")
+	})
+	t.Run("§3 the send that uses it up says when it goes on, so that none is refused", func(t *testing.T) {
+		f := setUp(t)
+		began := f.clock.Now()
+		for i := range 15 {
+			sent, err := f.Send(t.Context(), f.ch, channels.Part{UserID: annID, Text: "x"})
+			require.NoError(t, err)
+			if i < 14 {
+				require.True(t, sent.Rest.IsZero())
+				continue
+			}
+			assert.Equal(t, began.Add(15*time.Minute).Unix(), sent.Rest.Unix())
+		}
+		f.shop.ResetLimits()
+		answer := xtest.Refuse(201, `{"data":{"dm_conversation_id":"1-2","dm_event_id":"1582838499983564806"}}`).With("X-Rate-Limit-Remaining", "3").
+			With("X-User-Limit-24hour-Remaining", "0").With("X-User-Limit-24hour-Reset", strconv.FormatInt(began.Add(5*time.Hour).Unix(), 10))
+		f.server.FailNext("send", answer)
+		sent, err := f.Send(t.Context(), f.ch, channels.Part{UserID: annID, Text: "x"})
+		require.NoError(t, err)
+		assert.Equal(t, began.Add(5*time.Hour).Unix(), sent.Rest.Unix(), "the day's")
 	})
 	t.Run("§3 1,440 a day", func(t *testing.T) {
 		f := setUp(t)
@@ -167,7 +219,7 @@ func TestSendToNobody(t *testing.T) {
 
 func TestSendTimesOutAfterItWasTaken(t *testing.T) {
 	f := setUp(t)
-	f.server.FailNext("send", xtest.AfterAccepting(xtest.Hang()))
+	f.server.FailNext("send", double.AfterAccepting(double.Hang()))
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() {
@@ -276,7 +328,7 @@ func TestSendFileRefused(t *testing.T) {
 func TestUploadOutcomes(t *testing.T) {
 	for _, row := range []struct {
 		name, operation string
-		fault           xtest.Fault
+		fault           double.Fault
 		want            channels.Outcome
 	}{
 		{"§6 402", "uploadInitialize", xtest.Refuse(402, xtest.NoCreditsNew), channels.Broken},
@@ -285,12 +337,12 @@ func TestUploadOutcomes(t *testing.T) {
 		{"§3 429", "uploadInitialize", xtest.Refuse(429, `{}`), channels.RetryAt},
 		{"§6 400", "uploadFinalize", xtest.Refuse(400, `{"detail":"not a video"}`), channels.Permanent},
 		{"§6 5xx", "uploadFinalize", xtest.ServerError(), channels.RetryAt},
-		{"connection lost", "uploadAppend", xtest.Drop(), channels.RetryAt},
+		{"connection lost", "uploadAppend", double.Drop(), channels.RetryAt},
 		{"no id", "uploadInitialize", xtest.Refuse(200, `{"data":{}}`), channels.RetryAt},
 		{"an id that is a path", "uploadInitialize", xtest.Refuse(200, `{"data":{"id":"../1"}}`), channels.RetryAt},
 		{"§4 failed", "uploadFinalize", xtest.Refuse(200, `{"data":{"id":"1","processing_info":{"state":"failed"}}}`), channels.Permanent},
 		{"the status gets lost", "uploadStatus", xtest.ServerError(), channels.RetryAt},
-		{"no answer in time", "uploadStatus", xtest.Hang(), channels.Permanent},
+		{"no answer in time", "uploadStatus", double.Hang(), channels.Permanent},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			f := setUp(t)

@@ -1,7 +1,6 @@
 package x
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -11,6 +10,9 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	decode "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"waggle/channels"
 )
@@ -92,7 +94,7 @@ func open(ch channels.Channel, r channels.Request) (envelope, error) {
 		return envelope{}, channels.ErrUnauthorized
 	}
 	var e envelope
-	if r.Method != http.MethodPost || len(r.Body) > bodyLimit || !utf8.Valid(r.Body) || json.Unmarshal(r.Body, &e) != nil {
+	if r.Method != http.MethodPost || len(r.Body) > bodyLimit || !utf8.Valid(r.Body) || channels.Decode(r.Body, &e) != nil {
 		return envelope{}, channels.ErrMalformed
 	}
 	if e.account() == "" && !bool(e.Revoked) {
@@ -161,27 +163,21 @@ const listLimit = 100
 
 var errList = errors.New("a list that X does not send")
 
-// UnmarshalJSON reads the list's elements one by one; a second list under the same name is an error.
-func (l *list[T]) UnmarshalJSON(raw []byte) error {
-	if string(raw) == "null" {
-		return nil
-	}
-	if *l != nil || raw[0] != '[' {
+// UnmarshalJSONFrom reads the list's elements one by one; a second list under the same name is an error.
+func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if *l != nil {
 		return errList
 	}
-	*l = list[T]{}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	for _, err := dec.Token(); dec.More(); {
-		if err != nil || len(*l) == listLimit {
+	if d.PeekKind() == '[' {
+		*l = list[T]{}
+	}
+	return channels.Each(d, func(one *T) error {
+		if len(*l) == listLimit {
 			return errList
 		}
-		var one T
-		if err := dec.Decode(&one); err != nil {
-			return err
-		}
-		*l = append(*l, one)
-	}
-	return nil
+		*l = append(*l, *one)
+		return nil
+	})
 }
 
 // present tells that something was there; what it was is not read.
@@ -193,31 +189,36 @@ func (p *present) UnmarshalJSON([]byte) error {
 	return nil
 }
 
-// pick reads the entries of an object that are wanted, among its first ones: X names those who take part and no crowd. A broken
-// object has none.
+// picked are the entries of an object that are wanted, among its first ones: X names those who take part and no crowd.
+type picked[T any] struct {
+	wanted map[string]bool
+	found  map[string]T
+}
+
+// pick reads the entries of an object that are wanted. A broken object has those before it breaks.
 func pick[T any](object json.RawMessage, wanted map[string]bool) map[string]T {
-	found := map[string]T{}
-	dec := json.NewDecoder(bytes.NewReader(object))
-	if begin, err := dec.Token(); err != nil || begin != json.Delim('{') {
-		return found
-	}
-	for range listLimit {
-		name, err := dec.Token()
-		if err != nil {
-			return found
+	p := picked[T]{wanted, map[string]T{}}
+	_ = channels.Decode(object, &p)
+	return p.found
+}
+
+// UnmarshalJSONFrom reads no further than where a crowd begins.
+func (p *picked[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	n := 0
+	return channels.Members(d, func(name string) error {
+		if n++; n > listLimit {
+			return errList
 		}
-		var skipped present
+		if !p.wanted[name] {
+			return d.SkipValue()
+		}
 		var one T
-		if key, _ := name.(string); wanted[key] {
-			if dec.Decode(&one) != nil {
-				return found
-			}
-			found[key] = one
-		} else if dec.Decode(&skipped) != nil {
-			return found
+		if err := decode.UnmarshalDecode(d, &one); err != nil {
+			return err
 		}
-	}
-	return found
+		p.found[name] = one
+		return nil
+	})
 }
 
 func ignore(d *channels.Delivery, kind string) {

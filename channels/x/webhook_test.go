@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/channels"
+	"waggle/channels/channelstest"
 )
 
 // vectorSecret is the documented consumer secret, with which wire/x.md §5.2 and §5.3 are computed.
@@ -266,6 +267,8 @@ func crowded() map[string]string {
 		"lists of the same": `{"for_user_id":"1",` + strings.Repeat(`"direct_message_events":[],`, n/10) + `"x":1}`,
 		"many users":        event[:len(event)-2] + strings.Repeat(`,"1":{}`, n) + `}}`,
 		"many variants":     documentedEvent(annID, shopID, `"text":"x","attachment":{"media":{"type":"video","video_info":{"variants":[`+strings.Repeat(`{},`, n)+`{}]}}}`),
+		"many links":        withEntities(documentedEvent(annID, shopID, `"text":"`+strings.Repeat("https://t.co/a ", n/10)+`"`), `[{"url":"https://t.co/a","expanded_url":"https://`+strings.Repeat("a", n)+`"}]`),
+		"links of nothing":  withEntities(documentedEvent(annID, shopID, `"text":"x"`), `{"urls":[`+strings.Repeat(`{},`, n)+`{}]}`),
 		"many fields":       `{"for_user_id":"4337869213"` + strings.Repeat(`,"a":[]`, n) + `}`,
 		"a long text":       documentedEvent(annID, shopID, `"text":"`+strings.Repeat(`\u0001`, n)+`"`),
 		"broken characters": documentedEvent(annID, shopID, `"text":"`+strings.Repeat("\xff", n)+`"`),
@@ -289,6 +292,20 @@ func allocated(do func()) uint64 {
 	do()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+// Issue 4, the same for whatever may come again and again.
+func TestCrowdedDeliveriesStaySmall(t *testing.T) {
+	a := offline()
+	reading := func(body string) func() {
+		r := delivery(body, signature(vectorSecret, []byte(body)))
+		return func() { _, _ = a.Webhook(t.Context(), hookChannel, r) }
+	}
+	channelstest.Crowds(t, reading,
+		documentedEvent(annID, shopID, `"text":"hi","attachment":{"media":{"type":"video","url":"u","video_info":{"variants":[{"url":"x","content_type":"video/mp4","bitrate":1}]}}}`),
+		`{"for_user_id":"4337869213","direct_message_mark_read_events":[{"sender_id":"1","last_read_event_id":"9"}],"direct_message_indicate_typing_events":[{}]}`,
+		`{"data":{"filter":{"user_id":"4337869213"},"event_type":"dm.received","payload":{"direct_message_events":[{"type":"message_create","id":"1"}],"users":{"1":{"data":{"name":"Ann"}}}}}}`,
+		`{"user_event":{"revoke":{}}}`)
 }
 
 // Whatever comes, the parser answers with events that have what the contract asks for, or with ErrMalformed.

@@ -43,54 +43,16 @@ type Adapter struct {
 var (
 	_ channels.Adapter    = (*Adapter)(nil)
 	_ channels.Group      = (*Adapter)(nil)
-	_ channels.Poller     = (*Adapter)(nil)
+	_ channels.Mover      = (*Adapter)(nil)
+	_ channels.Rereader   = (*Adapter)(nil)
 	_ channels.FileOpener = (*Adapter)(nil)
+	_ channels.Checker    = (*Adapter)(nil)
 )
 
 // New returns the adapter for the API at api (DefaultAPI, or X_API_URL). The client should be the guarded one.
 func New(h *http.Client, api string) *Adapter {
 	return &Adapter{api: newClient(h, api), wait: wait}
 }
-
-// Describe tells what the kind can do. X tells when a message was read, but not when it arrived: an accepted send counts as
-// delivered. It takes no idempotency key.
-func (a *Adapter) Describe() channels.Description {
-	field := func(name, help string) channels.Field {
-		return channels.Field{Name: name, Label: name, Required: true, Secret: true, Pattern: keyPattern, Help: help}
-	}
-	return channels.Description{
-		Kind: "x",
-		Name: "X",
-		Help: help,
-		Fields: []channels.Field{
-			field(FieldAccessToken, "“Access Token”: in the app's Keys & Tokens, section OAuth 1.0 Keys, block Access Token, press Generate. "+
-				"It begins with the account's number and a hyphen. After a change of App permissions press Regenerate and enter the new one."),
-			field(FieldAccessSecret, "“Access Token Secret”: shown once, together with the Access Token."),
-			field(FieldConsumerKey, "“Consumer Key” (also called API Key): shown in the window Application Created Successfully, later in Keys & Tokens."),
-			field(FieldConsumerSecret, "“Secret Key” (also called Consumer Secret or API Key Secret): shown once, together with the Consumer Key. "+
-				"X also signs its deliveries with it."),
-			field(FieldBearerToken, "“Bearer Token” of the same app: shown once, together with the Consumer Key. It only sets up receiving."),
-		},
-		Receive: []channels.Receive{channels.Webhook, channels.Polling},
-		Capabilities: channels.Capabilities{
-			TextLimit: 10_000, CaptionLimit: 10_000, Attachments: true, StartDialogue: true, FileLimit: videoLimit,
-		},
-	}
-}
-
-// help is the way through X's console (S4.9–S4.15, c11).
-const help = "An X account that customers write Direct Messages to. Sign in to X with that account: it will send and receive.\n" +
-	"1. Open https://console.x.com/. If it asks for a developer account, enter an Account Name, for example “CRM Integration”, describe the use " +
-	"(“customer support by Direct Messages: receive them in our CRM, let agents reply, keep the history, link X accounts to contacts; no resale, " +
-	"advertising, profiling or analytics”), tick all three boxes and press Submit. Activation takes from minutes to several hours.\n" +
-	"2. Apps → Create App: any Application Name, Environment Development. Keep the Consumer Key, the Secret Key and the Bearer Token at once: X may not " +
-	"show them again.\n" +
-	"3. In the app's Keys & Tokens, User authentication settings → Set up: App permissions “Read and write and Direct message”, Type of App “Web App, " +
-	"Automated App or Bot”, any valid Callback URI and Website URL (they are not used); the rest may stay empty. Save Changes.\n" +
-	"4. Only then, under OAuth 1.0 Keys, Generate (or Regenerate) the Access Token: a token keeps the permission it was made with.\n" +
-	"5. The developer account needs credits (pay per use). Without them replies are not sent; incoming messages still arrive by webhook.\n" +
-	"Receiving is set up by itself; an app has one webhook, for up to three accounts. X delivers to a public https:// address without a port; where there is " +
-	"none choose polling, which looks once a minute and needs credits too."
 
 // credentials are a channel's five values.
 type credentials struct {

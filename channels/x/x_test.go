@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"waggle/channels"
+	"waggle/channels/double"
 	"waggle/channels/x/xtest"
 )
 
@@ -40,6 +41,8 @@ type movedClock struct {
 
 func (c *movedClock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
 
+func (c *movedClock) After(time.Duration) <-chan time.Time { return make(chan time.Time) }
+
 func (c *movedClock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now = c.now.Add(d) }
 
 // fixture is an adapter against the double, with a webhook that answers as the façade does.
@@ -52,7 +55,11 @@ type fixture struct {
 	clock  *movedClock
 	ch     channels.Channel
 	posted chan channels.Request // what X delivered
+	*hookKeys
 }
+
+// hookKeys are the keys the webhook answers challenges with.
+type hookKeys struct{ answers map[string]string }
 
 func setUp(t *testing.T) fixture {
 	t.Helper()
@@ -61,14 +68,14 @@ func setUp(t *testing.T) fixture {
 	transport := &http.Transport{}
 	t.Cleanup(server.Close)
 	t.Cleanup(transport.CloseIdleConnections)
-	f := fixture{server: server, clock: clock, posted: make(chan channels.Request, 100)}
+	f := fixture{server: server, clock: clock, posted: make(chan channels.Request, 100), hookKeys: &hookKeys{keys()}}
 	f.Adapter = New(&http.Client{Transport: transport}, server.URL+"/")
 	f.app = server.AddApp(testKey, testConsume, testBearer)
 	f.shop = f.app.AddAccount(shopID, "shop", testToken, testSecret)
 	f.ann = f.shop.Customer(annID, "Jordan Brinks", "furiouscamper")
 	f.still()
 	id := uuid.Must(uuid.NewV7())
-	f.ch = channels.Channel{ID: id, AccountID: shopID, Fields: keys(), Receive: channels.Webhook, HookSecret: strings.Repeat("s", 43)}
+	f.ch = channels.Channel{ID: id, AccountID: shopID, Fields: keys(), Receive: channels.Webhook, HookSecret: strings.Repeat("s", 43), Since: clock.Now()}
 	f.ch.HookURL = f.hookServer(t) + "/hooks/x/" + id.String()
 	return f
 }
@@ -88,8 +95,8 @@ func (f *fixture) hookServer(t *testing.T) string {
 			f.posted <- in
 			return
 		}
-		d, err := f.Webhook(r.Context(), channels.Channel{Fields: keys()}, in)
-		if err != nil {
+		d, err := f.Webhook(r.Context(), channels.Channel{Fields: f.answers}, in)
+		if err != nil || strings.HasSuffix(r.URL.Path, "/gone") {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
@@ -150,9 +157,13 @@ func TestDescribe(t *testing.T) {
 	})
 	t.Run("S4.9, S4.11, S4.13, S4.14, S4.15, S4.28, c11: the help leads through X's console", func(t *testing.T) {
 		for _, words := range []string{
-			"https://console.x.com/", "Account Name", "tick all three boxes", "Submit", "several hours", "no resale", "Create App", "Development",
-			"may not show them again", "“Read and write and Direct message”", "Web App, Automated App or Bot", "any valid Callback URI and Website URL", "Regenerate",
-			"credits", "incoming messages still arrive",
+			"https://console.x.com/", "Account Name", "Describe all of your use cases of X's data and API", "We do not use X data for resale, redistribution, advertising, profiling, scraping",
+			"Select all checkboxes and click Submit", "from a few minutes to several hours", "Create App", "Application Name", "Development", "Create New Client Application",
+			"Application Created Successfully", "Consumer Key, the Secret Key and the Bearer Token: save them immediately, they may not be displayed again",
+			"Keys & Tokens", "User authentication settings", "Set up", "App permissions “Read and write and Direct message”", "Type of App “Web App, Automated App or Bot”",
+			"Callback URI / Redirect URL and Website URL may be any valid URL", "the remaining fields may stay empty", "Save Changes",
+			"section OAuth 1.0 Keys, block Access Token, click Generate", "Regenerate",
+			"Without funds or an active plan in the X Developer Platform account incoming messages are delivered to the CRM, outgoing messages are not sent",
 		} {
 			assert.Contains(t, d.Help, words)
 		}
@@ -221,17 +232,17 @@ func TestVerifyWithoutCredits(t *testing.T) {
 func TestVerifyMeetsTrouble(t *testing.T) {
 	for _, row := range []struct {
 		name, operation string
-		fault           xtest.Fault
+		fault           double.Fault
 		want            channels.Outcome
 	}{
 		{"§6 5xx", "me", xtest.ServerError(), channels.RetryAt},
-		{"§6 HTML", "me", xtest.BadGateway(), channels.RetryAt},
+		{"§6 HTML", "me", double.BadGateway(), channels.RetryAt},
 		{"§6 429", "me", xtest.Refuse(429, `{"errors":[{"code":88,"message":"Rate limit exceeded"}]}`), channels.RetryAt},
 		{"an account without an id", "me", xtest.Refuse(200, `{"data":{}}`), channels.Refused},
 		{"an id that is a path", "me", xtest.Refuse(200, `{"data":{"id":"1/../2","username":"x"}}`), channels.Refused},
 		{"§6 403 for the bearer", "webhooks", xtest.Refuse(403, `{"title":"Forbidden","type":"about:blank","status":403,"detail":"no"}`), channels.Refused},
 		{"§6 402 for the bearer", "webhooks", xtest.Refuse(402, xtest.NoCreditsOld), channels.Refused},
-		{"a connection lost", "me", xtest.Drop(), channels.RetryAt},
+		{"a connection lost", "me", double.Drop(), channels.RetryAt},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			f := setUp(t)

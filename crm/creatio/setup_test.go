@@ -32,7 +32,7 @@ func setup(t *testing.T, auth crm.Auth, options creatiotest.Options) *bench {
 	options.ClientID, options.ClientSecret, options.APIKey = "waggle", "client secret", "api key"
 	site := creatiotest.New(options)
 	t.Cleanup(site.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	now := options.Now
 	if now == nil {

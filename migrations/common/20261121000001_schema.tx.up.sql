@@ -28,7 +28,7 @@ CREATE TABLE environments (
   login             text NOT NULL DEFAULT '',
   identity_url      text NOT NULL DEFAULT '',
   client_id         text NOT NULL DEFAULT '',
-  secrets           bytea,                        -- encrypted JSON: password, api_key, client_secret
+  secrets           bytea,                        -- encrypted JSON: password, api_key, client_secret, login_client_secret
   api_key_hash      bytea UNIQUE,
   api_key_hint      text NOT NULL DEFAULT '',
   old_api_key_hash  bytea UNIQUE,                 -- overlap while a new key is rolled out
@@ -45,7 +45,10 @@ CREATE TABLE environments (
   display           text NOT NULL DEFAULT 'popup',
   simultaneous_chats      int,                    -- set here; NULL: the CRM's value, else 2
   accept_timeout_minutes  int,                    -- set here; NULL: the CRM's value, else 5
+  bot_timeout_minutes     int,                    -- set here; NULL: 5
   site_url          text NOT NULL DEFAULT '',     -- set here; empty: the CRM's SiteUrl, else its address
+  login_url         text NOT NULL DEFAULT '',     -- IdentityServerUrl: where a messenger's login window is
+  login_client_id   text NOT NULL DEFAULT '',     -- IdentityServerClientId; its secret is in secrets
   crm_settings      jsonb,                        -- the CRM's values by its codes, as last read
   crm_settings_at   bigint,
   crm_version       text NOT NULL DEFAULT '',
@@ -154,7 +157,7 @@ CREATE INDEX agent_groups_environment ON agent_groups (environment_id);
 
 CREATE TABLE agents (
   id             uuid PRIMARY KEY,
-  environment_id uuid NOT NULL REFERENCES environments (id),
+  environment_id uuid NOT NULL,                   -- no foreign key: a row changed twice in a transaction would have it checked, and lock the environment after chats
   crm_user_id    text,
   name           text NOT NULL,
   nickname       text NOT NULL DEFAULT '',
@@ -165,6 +168,8 @@ CREATE TABLE agents (
   max_load       int,
   group_id       uuid REFERENCES agent_groups (id),
   last_taken_at  bigint,                          -- when he last took a chat
+  open_chats     int NOT NULL DEFAULT 0,          -- those on hold not counted; triggers of chats keep it
+  open_weight    int NOT NULL DEFAULT 0,          -- the sum of their weights
   created_at     bigint NOT NULL,
   deleted_at     bigint
 );
@@ -186,6 +191,7 @@ CREATE TABLE channels (
   secrets         bytea,                          -- encrypted JSON: secret fields and the hook secret
   agents_may_start boolean NOT NULL DEFAULT false, -- agents may start dialogues, where the kind can (b20)
   created_at      bigint NOT NULL,
+  connected_at    bigint,                         -- unmoved: when it became active last
   version         bigint NOT NULL DEFAULT 1,      -- moves with each change of state or credentials
   receiving_ok    boolean NOT NULL DEFAULT false,
   receiving_since bigint,
@@ -200,11 +206,28 @@ CREATE TABLE channels (
   poll_offset     text NOT NULL DEFAULT '',
   poll_owner      text NOT NULL DEFAULT '',
   poll_until      bigint,                         -- unmoved: lease of the polling worker
+  reread_at       bigint,                         -- unmoved: when it was asked for that what the webhook may have missed is read; NULL: nothing is to be read
+  check_at        bigint,                         -- unmoved: when the messenger is asked next whether it delivers; NULL: now
   crm_pushed      text NOT NULL DEFAULT ''        -- fingerprint of what the CRM has
 );
 -- One account in one channel of the whole installation (S2.9, b43), also while it is disconnected.
 CREATE UNIQUE INDEX channels_account ON channels (kind, account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX channels_environment ON channels (environment_id);
+CREATE INDEX channels_check ON channels (check_at) WHERE state = 'active' AND receive = 'webhook';
+
+-- Ways through a messenger's login window. Times are unmoved.
+CREATE TABLE logins (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL REFERENCES environments (id),
+  kind           text NOT NULL,
+  state_hash     bytea NOT NULL UNIQUE,           -- of what the window gives back, once
+  callback       text NOT NULL,
+  expires_at     bigint NOT NULL,
+  returned_at    bigint,
+  why            text NOT NULL DEFAULT '',        -- why it failed
+  secrets        bytea                            -- encrypted JSON: what it opened
+);
+CREATE INDEX logins_expired ON logins (expires_at);
 
 CREATE TABLE queue_agents (
   queue_id       uuid NOT NULL REFERENCES queues (id) ON DELETE CASCADE,
@@ -248,11 +271,29 @@ CREATE TABLE identities (
   username       text NOT NULL DEFAULT '',
   language       text NOT NULL DEFAULT '',
   created_at     bigint NOT NULL,
+  blocked_at     bigint,                          -- since when he takes no messages of the channel
+  delivered_until bigint,                         -- by the messenger's clock: all sent to him up to then has arrived
+  read_until     bigint,                          -- the same: he has read it
   crm_pushed     text NOT NULL DEFAULT '',
   crm_error      text NOT NULL DEFAULT '',
+  profile_at     bigint,                          -- unmoved: he came without a name; when the messenger is asked for it next
+  profile_tries  int NOT NULL DEFAULT 0,
   UNIQUE (channel_id, external_id)
 );
 CREATE INDEX identities_contact ON identities (contact_id);
+CREATE INDEX identities_profile ON identities (channel_id, profile_at) WHERE profile_at IS NOT NULL;
+
+-- Who holds a conversation that several apps share at the messenger, by its latest word; no row: it never said. It is the one
+-- truth about whether we may write. An open chat has a copy for the rules. Locked before identity and chat.
+CREATE TABLE threads (
+  channel_id     uuid NOT NULL,
+  external_id    text NOT NULL,                   -- the user's id on the messenger
+  environment_id uuid NOT NULL,
+  owner          text NOT NULL DEFAULT '',        -- us, other, nobody
+  app            text NOT NULL DEFAULT '',        -- the other app's id, if known
+  at             bigint NOT NULL DEFAULT 0,       -- the messenger's time of that word
+  PRIMARY KEY (channel_id, external_id)
+);
 
 CREATE TABLE chats (
   id                 uuid PRIMARY KEY,
@@ -287,6 +328,14 @@ CREATE TABLE chats (
   agent_due_since    bigint,                      -- unanswered, with an agent, not on hold: max(unanswered_since, assigned_at)
   look_at            bigint NOT NULL DEFAULT 0,   -- nobody could take it: next look
   transfer_why       text NOT NULL DEFAULT '',    -- why the last look moved it or left it
+  -- who holds the conversation at the messenger (see threads); other: no agent has it, nobody is asked to, nothing is sent
+  thread_owner       text NOT NULL DEFAULT '',    -- us, other, nobody; empty: the messenger never said
+  thread_app         text NOT NULL DEFAULT '',
+  thread_since       bigint,
+  bot_due_since      bigint,                      -- another app has it and leaves the client unanswered: since when
+  thread_wish        text NOT NULL DEFAULT '',    -- take, release: what is to be asked of the messenger
+  thread_due_at      bigint,                      -- unmoved: when; while it is being asked, the end of that lease
+  thread_tries       int NOT NULL DEFAULT 0,      -- how often it was asked: the fence of who asks
   -- lane to the CRM
   crm_seq            bigint NOT NULL DEFAULT 0,   -- everything up to here is proven or refused
   crm_version        bigint NOT NULL DEFAULT 1,   -- moves with every change the CRM should see
@@ -300,7 +349,8 @@ CREATE TABLE chats (
   -- lane to the messenger
   out_seq            bigint NOT NULL DEFAULT 0,   -- every outgoing message up to here is settled
   out_version        bigint NOT NULL DEFAULT 1,
-  out_due_at         bigint,                      -- unmoved; 9223372036854775807: waits for the channel
+  out_refused        bigint NOT NULL DEFAULT 0,   -- the out_version whose messages fail untried: the messenger refused the whole channel; 0: none
+  out_due_at         bigint,                      -- unmoved; 9223372036854775807: its channel is not active
   out_owner          text NOT NULL DEFAULT '',
   out_until          bigint,
   out_fence          bigint NOT NULL DEFAULT 0
@@ -310,8 +360,10 @@ CREATE INDEX chats_list ON chats (environment_id, id);
 CREATE INDEX chats_contact ON chats (contact_id);
 CREATE INDEX chats_channel ON chats (channel_id);
 CREATE INDEX chats_agent ON chats (environment_id, agent_id, on_hold, weight) WHERE closed_at IS NULL AND agent_id IS NOT NULL;
-CREATE INDEX chats_waiting ON chats (environment_id, queue_id, opened_at) WHERE closed_at IS NULL AND agent_id IS NULL AND held_reason IS NULL;
-CREATE INDEX chats_put_off ON chats (environment_id) WHERE look_at > 0 AND closed_at IS NULL;
+CREATE INDEX chats_waiting ON chats (environment_id, queue_id, opened_at)
+  WHERE closed_at IS NULL AND agent_id IS NULL AND held_reason IS NULL AND thread_owner <> 'other';
+CREATE INDEX chats_bot_due ON chats (environment_id, bot_due_since) WHERE bot_due_since IS NOT NULL;
+CREATE INDEX chats_thread_due ON chats (thread_due_at) WHERE thread_due_at IS NOT NULL;
 CREATE INDEX chats_held ON chats (environment_id) WHERE held_reason IS NOT NULL;
 CREATE INDEX chats_accepting ON chats (environment_id, assigned_at) WHERE closed_at IS NULL AND accepted_at IS NULL AND assigned_at IS NOT NULL;
 CREATE INDEX chats_agent_due ON chats (environment_id, agent_due_since) WHERE agent_due_since IS NOT NULL;
@@ -334,13 +386,13 @@ CREATE TABLE timeline (
   environment_id uuid NOT NULL,
   chat_id        uuid NOT NULL,
   seq            bigint NOT NULL,
-  kind           text NOT NULL,                   -- message, edit, delete, status, opened, assigned, held, closed
+  kind           text NOT NULL,                   -- message, addition, edit, delete, status, opened, assigned, held, thread, closed
   at             bigint NOT NULL,
   direction      text NOT NULL DEFAULT '',        -- of a message: in, out
-  author         text NOT NULL DEFAULT '',        -- client, agent, bot, system
+  author         text NOT NULL DEFAULT '',        -- client, agent, bot, other, system
   agent_id       uuid,
   text           text NOT NULL DEFAULT '',
-  target_id      uuid,                            -- the message an edit changes
+  target_id      uuid,                            -- the message an addition or edit belongs to
   reply_to       uuid,                            -- the message a message answers
   attachments    jsonb,
   data           jsonb,                           -- what the other kinds tell
@@ -349,13 +401,15 @@ CREATE TABLE timeline (
   channel_id     uuid,
   account_id     text,
   event_key      text,
-  external_id    text,                            -- the message's id on the messenger
+  external_id    text,                            -- the id on the messenger; of an edit: of the piece it changes
+  album          text,                            -- of a message that comes in several pieces: what they have in common
   provider_at    bigint,
   crm_error      text NOT NULL DEFAULT '',        -- refused by the CRM; a visible placeholder, can be redriven
   UNIQUE (chat_id, seq)
 );
 -- What decides a repeat.
 CREATE UNIQUE INDEX timeline_event ON timeline (channel_id, account_id, event_key) WHERE event_key IS NOT NULL;
+CREATE UNIQUE INDEX timeline_album ON timeline (channel_id, account_id, album) WHERE album IS NOT NULL;
 CREATE INDEX timeline_external ON timeline (chat_id, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX timeline_target ON timeline (target_id) WHERE target_id IS NOT NULL;
 CREATE INDEX timeline_refused ON timeline (environment_id, id) WHERE crm_error <> '';
@@ -366,16 +420,51 @@ CREATE TABLE parts (
   chat_id        uuid NOT NULL,
   message_id     uuid NOT NULL,
   n              int NOT NULL,
-  text           text NOT NULL,
+  text           text NOT NULL,                   -- of a file: its caption
+  file_id        uuid,                            -- the file it carries
   reply_to       text NOT NULL DEFAULT '',        -- messenger's id of the message it answers
-  state          text NOT NULL,                   -- planned, sending, sent, failed, unknown
+  state          text NOT NULL,                   -- planned, sending, sent, delivered, read, failed, unknown
   attempts       int NOT NULL DEFAULT 0,
   attempted_at   bigint,
+  sent_at        bigint,                          -- by the messenger's clock, where it tells; otherwise ours, unmoved, once it had answered
   external_id    text,
   error          text NOT NULL DEFAULT '',
   UNIQUE (message_id, n)
 );
 CREATE INDEX parts_external ON parts (chat_id, external_id) WHERE external_id IS NOT NULL;
+
+-- Receipts of messages whose ids are not known yet: the messenger's answer to the send is on its way.
+CREATE TABLE early_receipts (
+  identity_id    uuid NOT NULL,
+  external_id    text NOT NULL,
+  environment_id uuid NOT NULL,
+  state          text NOT NULL,                   -- delivered, read
+  at             bigint NOT NULL,                 -- unmoved
+  PRIMARY KEY (identity_id, external_id)
+);
+
+-- The files of messages, in both directions. What is kept of one in the file store is under {environment_id}/{id}.
+CREATE TABLE files (
+  id             uuid PRIMARY KEY,
+  environment_id uuid NOT NULL,
+  chat_id        uuid NOT NULL,
+  entry_id       uuid,                            -- the message, addition or edit that brought it; NULL: uploaded and not sent yet
+  n              int NOT NULL DEFAULT 0,          -- its place among the entry's attachments, from 0
+  channel_id     uuid NOT NULL,
+  ref            text NOT NULL DEFAULT '',        -- what the messenger knows it by; empty: an agent's
+  kind           text NOT NULL,                   -- photo, document, voice, video, audio, sticker
+  name           text NOT NULL,
+  state          text NOT NULL,                   -- waiting, stored, failed
+  error          text NOT NULL DEFAULT '',        -- why it is not there (yet), for people
+  mime           text NOT NULL DEFAULT '',        -- of a stored one, by its content
+  size           bigint NOT NULL DEFAULT 0,       -- of a stored one, in bytes; of an upload on its way, the most that it can have
+  created_at     bigint NOT NULL,
+  attempts       int NOT NULL DEFAULT 0,
+  due_at         bigint,                          -- unmoved; to be fetched or, unsent, to be forgotten; while a worker has it, when its lease ends
+  fence          bigint NOT NULL DEFAULT 0,
+  UNIQUE (entry_id, n)
+);
+CREATE INDEX files_due ON files (environment_id, due_at) WHERE due_at IS NOT NULL;
 
 -- What did not get through, kept until somebody has looked at it.
 CREATE TABLE failures (

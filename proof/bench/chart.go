@@ -124,7 +124,16 @@ func (r *results) rows(c *chart) {
 		groups[1].of = append(groups[1].of, source{label, "latency", label + ": reply to messenger"})
 		groups[2].of = append(groups[2].of, source{label, "latency", label + ": message to the agent's event stream"})
 	}
-	const from, decades = 0.1, 4.0
+	// The axis goes on as far as the slowest.
+	const from = 0.1
+	decades := 4.0
+	for _, g := range groups {
+		for _, s := range g.of {
+			if slowest, ok := r.value(s.step, s.name+", p99"); ok {
+				decades = max(decades, math.Ceil(math.Log10(slowest.Value/from)))
+			}
+		}
+	}
 	x := func(ms float64) float64 {
 		return rowsLeft + (rowsRight-rowsLeft)*max(0, min(1, math.Log10(ms/from)/decades))
 	}
@@ -147,7 +156,11 @@ func (r *results) rows(c *chart) {
 	}
 	for exponent := range int(decades) + 1 {
 		ms := from * math.Pow10(exponent)
-		c.Ticks = append(c.Ticks, tick{x(ms), strconv.FormatFloat(ms, 'g', 4, 64) + " ms"})
+		text := strconv.FormatFloat(ms, 'g', 4, 64) + " ms"
+		if ms >= 1000 {
+			text = strconv.FormatFloat(ms/1000, 'g', 4, 64) + " s"
+		}
+		c.Ticks = append(c.Ticks, tick{x(ms), text})
 	}
 }
 

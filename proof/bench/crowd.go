@@ -74,11 +74,17 @@ func (c *crowd) grow(ctx context.Context, to int) error {
 		FROM (SELECT *, %s AS at FROM channels WHERE kind = 'telegram') ch, generate_series($1::int, $2::int) i
 		CROSS JOIN LATERAL (SELECT %s AS id) made
 		JOIN team ON team.n = i %% team.size`, (to-c.chats)/chatsPerAgent, now, chatID("i"))
+	if err := c.exec(ctx, "ALTER TABLE chats DISABLE TRIGGER USER"); err != nil {
+		return err
+	}
 	if err := c.fill(ctx, chats, c.chats, to); err != nil {
 		return err
 	}
 	c.chats = to
-	return c.exec(ctx, "VACUUM ANALYZE chats", "ANALYZE agents", "ANALYZE queue_agents")
+	// What each chat's trigger would have added to its agent's load, at once.
+	return c.exec(ctx, `UPDATE agents AS a SET open_chats = l.chats, open_weight = l.weight
+		FROM (SELECT agent_id, count(*) AS chats, sum(weight) AS weight FROM chats WHERE closed_at IS NULL AND NOT on_hold GROUP BY agent_id) AS l
+		WHERE l.agent_id = a.id`, "ALTER TABLE chats ENABLE TRIGGER USER", "VACUUM ANALYZE chats", "VACUUM ANALYZE agents", "ANALYZE queue_agents")
 }
 
 // chatID is an SQL expression for the id of the i-th chat: like Waggle's own, ids grow with time.

@@ -9,23 +9,26 @@ import (
 	"waggle/proof/runner"
 )
 
-// deliveries are the webhooks an installation gets, and the account of them.
+// deliveries are the webhooks an installation gets from one of its messengers, and the account of them.
 type deliveries struct {
 	in     *runner.Installation
+	kind   string // of channel
 	hook   load.Options
 	beside string // the hook of the second api process; empty: there is none
 	taken  int64  // different deliveries that were answered 200
 }
 
 // newDeliveries lets all customers write for the first time: to two processes at once, where there are two, and each twice.
-func newDeliveries(ctx context.Context, in *runner.Installation) (*deliveries, error) {
-	path, header, err := in.Hook(in.Bot)
+func newDeliveries(ctx context.Context, in *runner.Installation, kind string) (*deliveries, error) {
+	hook, err := in.HookOf(kind)
 	if err != nil {
 		return nil, err
 	}
-	d := &deliveries{in: in, hook: load.Options{URL: in.APIs[0].Process.Base + path, Header: header}}
+	d := &deliveries{in: in, kind: kind, hook: load.Options{
+		URL: in.APIs[0].Process.Base + hook.Path, Header: hook.Header, Sign: hook.Sign, Body: load.Bodies(kind, in.AccountOf(kind)),
+	}}
 	if len(in.APIs) > 1 {
-		d.beside = in.APIs[1].Process.Base + path
+		d.beside = in.APIs[1].Process.Base + hook.Path
 	}
 	o := d.hook
 	o.Beside, o.Connections, o.Duration, o.Limit = d.beside, 32, time.Minute, 2*load.People
@@ -49,9 +52,9 @@ func (d *deliveries) roundOnBoth(ctx context.Context, over int, length time.Dura
 
 // send sends new webhooks, one of every repeats twice (0: none), and counts what is stored.
 func (d *deliveries) send(ctx context.Context, o load.Options, repeats int64) (load.Result, error) {
-	o.First, o.Body = d.taken+1, load.Telegram
+	o.First = d.taken + 1
 	if repeats > 0 {
-		o.Body = load.Repeating(load.Telegram, o.First, repeats)
+		o.Body = load.Repeating(o.Body, o.First, repeats)
 	}
 	r, err := load.Run(o)
 	if err != nil {
@@ -65,7 +68,7 @@ func (d *deliveries) send(ctx context.Context, o load.Options, repeats int64) (l
 	} else {
 		d.taken += r.OK
 	}
-	stored, err := d.in.Database.Int(ctx, "SELECT count(*) FROM timeline WHERE kind = 'message'")
+	stored, err := d.in.Database.Int(ctx, "SELECT count(*) FROM timeline WHERE kind = 'message' AND channel_id IN (SELECT id FROM channels WHERE kind = '"+d.kind+"')")
 	if err == nil && int64(stored) != d.taken {
 		err = fmt.Errorf("%d webhooks were answered 200 and %d messages are stored", d.taken, stored)
 	}

@@ -35,7 +35,7 @@ func embeddedInbound(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer l.close()
-	d, err := newDeliveries(ctx, in)
+	d, err := newDeliveries(ctx, in, "telegram")
 	if err != nil {
 		return err
 	}

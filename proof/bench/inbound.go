@@ -38,7 +38,7 @@ func inbound(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	d, err := newDeliveries(ctx, in)
+	d, err := newDeliveries(ctx, in, "telegram")
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 // yardstick, and says of every figure whether it is what is wanted.
 //
 // It starts what it needs — PostgreSQL with its default, durable settings, Redis, Waggle's processes, doubles of a CRM and
-// two messengers — on loopback and ends only that. The figures go to proof/bench/results.json and, as a picture, to
+// of the messengers — on loopback and ends only that. The figures go to proof/bench/results.json and, as a picture, to
 // docs/bench.svg. Anything else that runs on the machine spoils them.
 package main
 
@@ -41,6 +41,7 @@ const (
 var steps = []step{
 	{"idle", embedded, idle},
 	{"inbound", servers, inbound},
+	{"kinds", servers, kinds},
 	{"embedded", embedded, embeddedInbound},
 	{"push", servers, push},
 	{"tenants", servers, tenantsPush},

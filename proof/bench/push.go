@@ -58,12 +58,12 @@ type pushing struct {
 // load sends webhooks as fast as they are taken, limit of them or for some time, and returns their rate. It ends when the CRM
 // has them all; how long that takes counts as well.
 func (p *pushing) load(ctx context.Context, d time.Duration, limit int64) (float64, error) {
-	path, header, err := p.in.Hook(p.in.Bot)
+	hook, err := p.in.BotHook(p.in.Bot)
 	if err != nil {
 		return 0, err
 	}
 	r, err := load.Run(load.Options{
-		URL: p.in.APIs[0].Process.Base + path, Header: header, Body: load.TelegramOf(pushPeople), First: p.next, Connections: 16, Duration: d, Limit: limit,
+		URL: p.in.APIs[0].Process.Base + hook.Path, Header: hook.Header, Body: load.TelegramOf(pushPeople), First: p.next, Connections: 16, Duration: d, Limit: limit,
 	})
 	if err != nil {
 		return 0, err

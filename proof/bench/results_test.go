@@ -51,6 +51,23 @@ func TestResultsAreMerged(t *testing.T) {
 	require.False(t, ok)
 }
 
+// The axis of the quantiles holds the slowest of them.
+func TestPictureCutsNothingOff(t *testing.T) {
+	for p99, end := range map[float64]string{900: "1 s", 4_691: "10 s", 25_000: "100 s"} {
+		r := &results{}
+		r.put(stepResult{Name: "latency", Figures: []figure{
+			{Name: "1000 busy chats: reply to messenger, p50", Value: 1.5}, {Name: "1000 busy chats: reply to messenger, p99", Value: p99},
+		}})
+		c := chart{}
+		r.rows(&c)
+		last := c.Ticks[len(c.Ticks)-1]
+		require.Equal(t, end, last.Text)
+		require.InDelta(t, rowsRight, last.At, 0.01)
+		require.Less(t, c.Rows[1].P99, last.At)
+		require.Greater(t, c.Rows[1].P99, c.Ticks[len(c.Ticks)-2].At)
+	}
+}
+
 func TestPicture(t *testing.T) {
 	r := &results{Machine: machine{Cores: 4, CPU: "A & B <fast>", System: "Debian", Go: "go1.26"}}
 	r.put(stepResult{Name: "inbound", Date: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), Figures: []figure{

@@ -116,13 +116,13 @@ func (w *tenantWorld) fill() error {
 	faults := make([]error, len(w.all))
 	var filling sync.WaitGroup
 	for i, t := range w.all {
-		path, header, err := w.in.Hook(t.Bot)
+		hook, err := w.in.BotHook(t.Bot)
 		if err != nil {
 			return err
 		}
 		filling.Go(func() {
 			r, err := load.Run(load.Options{
-				URL: w.in.APIs[i%len(w.in.APIs)].Process.Base + path, Header: header, Body: load.TelegramOf(tenantPeople),
+				URL: w.in.APIs[i%len(w.in.APIs)].Process.Base + hook.Path, Header: hook.Header, Body: load.TelegramOf(tenantPeople),
 				First: w.next, Connections: 1, Duration: time.Minute, Limit: each,
 			})
 			if err == nil && len(r.Faults) > 0 {

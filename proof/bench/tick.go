@@ -13,7 +13,7 @@ import (
 const (
 	dueAtOnce = 100 // half are to be transferred, half to be closed
 	ticks     = 7   // a figure is their median
-	tickEvery = 2 * time.Second
+	tickEvery = 5 * time.Second
 )
 
 // openChats measures what work costs among many open chats that are not concerned: a tick with 100 due chats, a tick with

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -35,7 +36,11 @@ func (a *agent) live(ctx context.Context, r *rand.Rand) {
 		case dice < 62:
 			if c := a.talking(ctx, r); c != nil {
 				for range burst(r) {
-					a.reply(c)
+					pictures := 0
+					if r.IntN(8) == 0 {
+						pictures = 1 + r.IntN(2)
+					}
+					a.reply(c, pictures)
 				}
 			}
 		case dice < 69:
@@ -71,10 +76,15 @@ func (a *agent) call(ctx context.Context, method, path string, in, out any) erro
 }
 
 func (a *agent) callOnce(ctx context.Context, key, method, path string, in, out any) error {
+	return a.ask(ctx, func(api client.Client) error { return api.Once(key).Call(ctx, method, path, in, out) })
+}
+
+// ask lets him do something with his session, or with a new one where that has ended.
+func (a *agent) ask(ctx context.Context, do func(client.Client) error) error {
 	a.mu.Lock()
 	api := a.api
 	a.mu.Unlock()
-	err := api.Once(key).Call(ctx, method, path, in, out)
+	err := do(api)
 	if statusOf(err) != http.StatusUnauthorized {
 		return err
 	}
@@ -86,7 +96,7 @@ func (a *agent) callOnce(ctx context.Context, key, method, path string, in, out 
 	a.api = a.api.As(s.Token)
 	api = a.api
 	a.mu.Unlock()
-	return api.Once(key).Call(ctx, method, path, in, out)
+	return do(api)
 }
 
 // one finds one of his chats with a status, any of those on the first page; nil: he has none.
@@ -143,30 +153,59 @@ func burst(r *rand.Rand) int {
 	return 1 + r.IntN(2)
 }
 
-// reply writes into one of his chats and repeats the call under the same key until it knows the outcome.
-func (a *agent) reply(c *gen.Chat) {
+// reply writes into one of his chats, with pictures, and repeats the call under the same key until it knows the outcome.
+func (a *agent) reply(c *gen.Chat, pictures int) {
 	a.mu.Lock()
 	a.spoken++
 	text := fmt.Sprintf("%s to %s: reply %05d", a.name, c.Contact.Name, a.spoken)
 	a.mu.Unlock()
-	key, unclear := uuid.NewString(), false
+	in := gen.MessageInput{Text: text}
+	for _, content := range picturesOf(text, pictures) {
+		var f gen.UploadedFile
+		_, err := a.untilClear(func() error {
+			return a.ask(a.w.finish, func(api client.Client) error {
+				return api.Upload(a.w.finish, chatPath(c.ID, "/files?name=picture.png"), content, &f)
+			})
+		})
+		if err != nil {
+			a.notUploaded(c, err)
+			return // what was uploaded and is not sent is nobody's
+		}
+		in.Files = append(in.Files, f.ID)
+	}
+	key := uuid.NewString()
+	unclear, err := a.untilClear(func() error {
+		return a.callOnce(a.w.finish, key, http.MethodPost, chatPath(c.ID, "/messages"), in, nil)
+	})
+	switch {
+	case err == nil:
+		a.w.ledger.replied(text, reply{chat: c.ID, accepted: true, pictures: pictures})
+	case unclear && !passing(err):
+		a.w.ledger.replied(text, reply{chat: c.ID, pictures: pictures})
+	case passing(err):
+		a.w.find(stuck, "a reply to %s never got an answer: %v", c.Contact.Name, err)
+	}
+}
+
+// notUploaded judges why he cannot give a file: the chat may have been taken from him or have ended, nothing else.
+func (a *agent) notUploaded(c *gen.Chat, err error) {
+	var answered *client.Error
+	switch {
+	case passing(err):
+		a.w.find(stuck, "a picture for %s never got an answer: %v", c.Contact.Name, err)
+	case errors.As(err, &answered) && (answered.Status == http.StatusNotFound || answered.Status == http.StatusConflict):
+	default:
+		a.w.find(wrong, "a picture for %s is not taken: %v", c.Contact.Name, err)
+	}
+}
+
+// untilClear makes a call again until it is answered, and tells whether one before had no answer.
+func (a *agent) untilClear(call func() error) (unclear bool, err error) {
 	for {
-		err := a.callOnce(a.w.finish, key, http.MethodPost, chatPath(c.ID, "/messages"), gen.MessageInput{Text: text}, nil)
-		switch {
-		case err == nil:
-			a.w.ledger.replied(text, reply{chat: c.ID, accepted: true})
-			return
-		case !passing(err):
-			if unclear {
-				a.w.ledger.replied(text, reply{chat: c.ID})
-			}
-			return
+		if err = call(); err == nil || !passing(err) || !rest(a.w.finish, 300*time.Millisecond) {
+			return unclear, err
 		}
 		unclear = true
-		if !rest(a.w.finish, 300*time.Millisecond) {
-			a.w.find(stuck, "a reply to %s never got an answer: %v", c.Contact.Name, err)
-			return
-		}
 	}
 }
 

@@ -12,8 +12,7 @@ import (
 )
 
 // auditCRM holds every chat and message against the CRM's records.
-func (w *world) auditCRM(all map[uuid.UUID]*story) {
-	records := w.inCRM()
+func (w *world) auditCRM(all map[uuid.UUID]*story, records map[string][]record) {
 	names := map[any]any{}
 	for _, c := range w.in.CRM.Contacts() {
 		names[c["Id"]] = c["Name"]
@@ -72,7 +71,7 @@ func (w *world) compare(s *story, records []record) {
 func (w *world) auditRecords() {
 	texts := map[string]int{}
 	for _, m := range w.in.CRM.Messages("") {
-		texts[fmt.Sprint(m["Message"])]++
+		texts[newRecord("", fmt.Sprint(m["Message"])).text]++
 	}
 	w.inRecords(texts)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/uuid"
@@ -17,13 +19,24 @@ func small() *world {
 	w := &world{ledger: newLedger(), plan: plan{embedded: true}}
 	w.ledger.customers = []*customer{{
 		name: "c000", texts: []string{"c000 m00000", "c000 m00001 edited"},
-		inbox: func() []string { return []string{"reply"} },
+		pictures: []int{0, 0},
+		inbox:    has("reply"),
 	}}
 	w.ledger.replied("reply", reply{chat: theChat, accepted: true})
 	for _, text := range []string{"c000 m00000", "c000 m00001"} {
 		w.ledger.seen("/hooks/x", []byte(text))(200)
 	}
 	return w
+}
+
+// has is the inbox of who has received these texts.
+func has(texts ...string) func() []arrival {
+	return func() (come []arrival) {
+		for _, text := range texts {
+			come = append(come, arrival{text: text})
+		}
+		return come
+	}
 }
 
 func said(id byte, text string) entry {
@@ -73,6 +86,8 @@ func TestAuditOfWhatWasWritten(t *testing.T) {
 		{"M.3 it came and does not stand so", []entry{one, two, edit, replied("accepted", "")}, []string{wrong}},
 		{"M.3 unknown with its reason", []entry{one, two, edit, replied("unknown", "no answer")}, nil},
 		{"M.3 unknown without", []entry{one, two, edit, replied("unknown", "")}, []string{wrong}},
+		{"M.3 half of it", []entry{one, two, edit, replied("failed", "only the beginning arrived, and …")}, nil},
+		{"M.3 failed", []entry{one, two, edit, replied("failed", "refused")}, []string{wrong}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := small()
@@ -87,25 +102,133 @@ func TestAuditOfWhatWasWritten(t *testing.T) {
 		w.auditWritten(told(two, edit, one))
 		require.Empty(t, w.findings)
 	})
-	for unknown, find := range map[int][]string{2: nil, 3: {wrong}} {
+	for _, c := range []struct {
+		replies, unknown int
+		find             []string
+	}{{100, 20, nil}, {100, 21, []string{wrong}}, {12, 10, nil}, {12, 11, []string{wrong}}} {
 		w := small()
-		w.facts.replies, w.facts.unknown = 10, unknown
+		w.facts.replies, w.facts.unknown = c.replies, c.unknown
 		w.auditUnknown()
-		require.Equal(t, find, w.kinds(), "M.3 %d of 10 are unknown", unknown)
+		require.Equal(t, c.find, w.kinds(), "M.3 %d of %d are unknown", c.unknown, c.replies)
 	}
-	for name, inbox := range map[string][]string{doubled: {"reply", "reply"}, lost: nil} {
+	for name, inbox := range map[string]func() []arrival{doubled: has("reply", "reply"), lost: has()} {
 		t.Run("M.3 at the messenger "+name, func(t *testing.T) {
 			w := small()
-			w.ledger.customers[0].inbox = func() []string { return inbox }
+			w.ledger.customers[0].inbox = inbox
 			w.auditReplies(told(one, two, edit, sent))
 			require.Equal(t, []string{name}, w.kinds())
 		})
 	}
 }
 
+// An album is one message, whichever of its pieces came first and whichever has its words.
+func TestTheBooksReadAlbums(t *testing.T) {
+	first, edit := said(1, ""), changed(1, "c000 m00000 edited")
+	first.files, edit.files = 1, 1
+	piece := entry{kind: "addition", target: first.id, text: "c000 m00000", files: 1}
+	s := told(first, entry{kind: "addition", target: first.id, files: 1}, piece, edit)[theChat]
+	require.Len(t, s.messages(), 1)
+	require.Equal(t, "c000 m00000 edited", s.messages()[0].final)
+	require.Equal(t, 3, s.messages()[0].files)
+	s.entries = s.entries[:3]
+	require.Equal(t, "c000 m00000", s.messages()[0].final)
+}
+
+func TestAuditOfPictures(t *testing.T) {
+	contents := func(text string, n int) (all []string) {
+		for _, p := range picturesOf(text, n) {
+			all = append(all, string(p))
+		}
+		return all
+	}
+	album, bill := contents("c000 m00000", 3), contents("reply", 1)
+	const gone, words = "", "the reply's text"
+	for _, c := range []struct {
+		name   string
+		album  []string // what the CRM's record of his album leads to
+		bill   []string // what the one of the reply leads to
+		came   []string // what he received
+		state  string   // of the reply
+		reason string
+		find   []string
+	}{
+		{"M.4 all is well", album, bill, bill, "sent", "", nil},
+		{"M.4 lost", album[:2], bill, bill, "sent", "", []string{lost}},
+		{"M.4 doubled", append(album[:3:3], album[2]), bill, bill, "sent", "", []string{doubled}},
+		{"M.4 swapped", []string{album[1], album[0], album[2]}, bill, bill, "sent", "", []string{swapped}},
+		{"M.4 it cannot be opened", []string{album[0], gone, album[2]}, bill, bill, "sent", "", []string{lost, lost}},
+		{"M.4 half of one", []string{album[0], album[1][:20], album[2]}, bill, bill, "sent", "", []string{lost, wrong}},
+		{"M.4 one of another message", append(album[:3:3], bill[0]), bill, bill, "sent", "", []string{wrong}},
+		{"M.3 the reply's is lost in the CRM", album, nil, bill, "sent", "", []string{lost}},
+		{"M.3 it did not come", album, bill, nil, "sent", "", []string{lost}},
+		{"M.3 it came twice", album, bill, []string{bill[0], bill[0]}, "sent", "", []string{doubled}},
+		{"M.3 unknown with its reason", album, bill, nil, "unknown", "no answer", nil},
+		{"M.3 unknown without", album, bill, nil, "unknown", "", []string{lost}},
+		{"M.3 the rest of a reply", album, bill, []string{words}, "failed", "only the beginning arrived, and …", nil},
+		{"M.3 not even its beginning", album, bill, nil, "failed", "only the beginning arrived, and …", []string{lost}},
+		{"M.3 failed", album, bill, nil, "failed", "refused", []string{lost}},
+		{"M.3 half of it came", album, bill, []string{bill[0][:20]}, "sent", "", []string{lost, wrong}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := small()
+			w.ledger.customers[0].pictures = []int{3, 0}
+			w.ledger.customers[0].inbox = func() (come []arrival) {
+				for _, f := range c.came {
+					if f == words {
+						come = append(come, arrival{text: "reply"})
+					} else {
+						come = append(come, arrival{file: f})
+					}
+				}
+				return come
+			}
+			w.ledger.replied("reply", reply{chat: theChat, accepted: true, pictures: 1})
+			shown := map[string]string{}
+			links := func(text string, files []string) string {
+				for _, f := range files {
+					link := fmt.Sprintf("http://waggle.example/api/v1/media/%d", len(shown))
+					shown[link], text = f, text+"\npicture.png: "+link
+				}
+				return text
+			}
+			wrote, answer := said(1, "c000 m00000"), replied(c.state, c.reason)
+			wrote.files, answer.files = 3, 1
+			records := map[string][]record{theChat.String(): {
+				newRecord(uuid.UUID{1}.String(), links("c000 m00000", c.album)), newRecord(answer.id.String(), links("reply", c.bill)),
+			}}
+			require.Equal(t, "c000 m00000", records[theChat.String()][0].text)
+			w.auditPictures(told(wrote, answer), records, func(link string) (string, error) {
+				if shown[link] == gone {
+					return "", errors.New("404")
+				}
+				return shown[link], nil
+			})
+			require.ElementsMatch(t, c.find, w.kinds(), "%v", w.findings)
+		})
+	}
+}
+
+func TestAuditOfPicturesInTheTimeline(t *testing.T) {
+	for files, find := range map[int][]string{0: {lost}, 1: {doubled}} {
+		w := small()
+		w.ledger.customers[0].pictures = []int{1 - files, 0}
+		m := said(1, "c000 m00000")
+		m.files = files
+		inCRM := newRecord(m.id.String(), m.text)
+		if files == 0 {
+			inCRM.links = []string{"http://waggle.example/api/v1/media/1"}
+		}
+		w.ledger.customers[0].inbox = has()
+		w.auditPictures(told(m), map[string][]record{theChat.String(): {inCRM}}, func(string) (string, error) {
+			return string(picturesOf(m.text, 1)[0]), nil
+		})
+		require.Equal(t, find, w.kinds(), "M.4 %v", w.findings)
+	}
+}
+
 func TestAuditOfTheCRM(t *testing.T) {
 	s := told(said(1, "c000 m00000"), said(2, "c000 m00001"))[theChat]
-	first, second := record{uuid.UUID{1}.String(), "c000 m00000"}, record{uuid.UUID{2}.String(), "c000 m00001"}
+	first, second := newRecord(uuid.UUID{1}.String(), "c000 m00000"), newRecord(uuid.UUID{2}.String(), "c000 m00001")
 	for _, c := range []struct {
 		name    string
 		records []record
@@ -113,8 +236,8 @@ func TestAuditOfTheCRM(t *testing.T) {
 	}{
 		{"M.4 all is well", []record{first, second}, nil},
 		{"M.4 lost", []record{first}, []string{lost}},
-		{"M.4 an old text", []record{first, {second.id, "c000 m0000"}}, []string{lost}},
-		{"M.4 doubled", []record{first, {uuid.UUID{3}.String(), first.text}, second}, []string{doubled}},
+		{"M.4 an old text", []record{first, newRecord(second.id, "c000 m0000")}, []string{lost}},
+		{"M.4 doubled", []record{first, newRecord(uuid.UUID{3}.String(), first.text), second}, []string{doubled}},
 		{"M.4 swapped", []record{second, first}, []string{swapped}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -219,4 +342,15 @@ func TestAuditOfAChatsCourse(t *testing.T) {
 		w.auditCourse(told(in, given(uuid.Nil, ben)))
 		require.Equal(t, []string{wrong}, w.kinds())
 	})
+}
+
+func TestAuditMissesPicturesThatNeverCome(t *testing.T) {
+	w := small()
+	w.facts.replies = repliesForPictures
+	w.auditPictures(nil, nil, nil)
+	require.Equal(t, []string{lost}, w.kinds())
+	w = small()
+	w.facts.replies, w.facts.picturesOut = repliesForPictures, 1
+	w.auditPictures(nil, nil, nil)
+	require.Empty(t, w.kinds())
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +24,8 @@ type entry struct {
 	target          uuid.UUID
 	state, error    string
 	crmError        string
+	files           int    // that it brought
+	parts           string // what became of each send of an outgoing one
 	data            entryData
 	committed       int64 // orders all entries of all chats; µs on PostgreSQL, a count on SQLite
 }
@@ -71,25 +74,35 @@ func (w *world) stories(ctx context.Context) (map[uuid.UUID]*story, error) {
 		committed = "rowid"
 	}
 	rows, err := w.in.Database.Query(ctx, `SELECT CAST(id AS text), CAST(chat_id AS text), CAST(agent_id AS text), seq, kind, direction, author, text,
-CAST(target_id AS text), state, error, crm_error, CAST(data AS text), coalesce(`+committed+`, 0) FROM timeline ORDER BY chat_id, seq`)
+CAST(target_id AS text), state, error, crm_error, CAST(attachments AS text), CAST(data AS text), coalesce(`+committed+`, 0) FROM timeline ORDER BY chat_id, seq`)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
+	sends, err := w.sends(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for rows.Next() {
 		var e entry
 		var agent, target uuid.NullUUID
-		var data *string
-		err := rows.Scan(&e.id, &e.chat, &agent, &e.seq, &e.kind, &e.direction, &e.author, &e.text, &target, &e.state, &e.error, &e.crmError, &data, &e.committed)
+		var attachments, data *string
+		err := rows.Scan(&e.id, &e.chat, &agent, &e.seq, &e.kind, &e.direction, &e.author, &e.text, &target, &e.state, &e.error, &e.crmError, &attachments,
+			&data, &e.committed)
 		if err != nil {
 			return nil, fmt.Errorf("read a timeline: %w", err)
 		}
-		e.agent, e.target = agent.UUID, target.UUID
-		if data != nil {
-			if err := json.Unmarshal([]byte(*data), &e.data); err != nil {
+		e.agent, e.target, e.parts = agent.UUID, target.UUID, sends[e.id]
+		var files []json.RawMessage
+		for text, into := range map[*string]any{data: &e.data, attachments: &files} {
+			if text == nil {
+				continue
+			}
+			if err := json.Unmarshal([]byte(*text), into); err != nil {
 				return nil, fmt.Errorf("read a timeline: %w", err)
 			}
 		}
+		e.files = len(files)
 		if s := all[e.chat]; s != nil {
 			s.entries = append(s.entries, e)
 		}
@@ -97,10 +110,37 @@ CAST(target_id AS text), state, error, crm_error, CAST(data AS text), coalesce(`
 	return all, rows.Err()
 }
 
-// message is one message with the text it has in the end.
+// sends tells of each outgoing message what became of its parts.
+func (w *world) sends(ctx context.Context) (map[uuid.UUID]string, error) {
+	rows, err := w.in.Database.Query(ctx, "SELECT CAST(message_id AS text), state, attempts, file_id IS NOT NULL, error FROM parts ORDER BY message_id, n")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	all := map[uuid.UUID]string{}
+	for rows.Next() {
+		var message uuid.UUID
+		var state, why string
+		var attempts int
+		var file bool
+		if err := rows.Scan(&message, &state, &attempts, &file, &why); err != nil {
+			return nil, fmt.Errorf("read a part: %w", err)
+		}
+		all[message] += fmt.Sprintf("; %s after %d tries, a file: %t, %q", state, attempts, file, why)
+	}
+	return all, rows.Err()
+}
+
+// message is one message with the text and the number of files it has in the end: an edit of ours changes words only.
 type message struct {
 	entry
 	final string
+}
+
+// halfSent tells of a message of several sends whose first was unknown for so long that the rest was given up, and proved to have
+// arrived later. It stands as failed, and its agent may send the rest.
+func (m message) halfSent() bool {
+	return m.state == "failed" && strings.HasPrefix(m.error, "only the beginning arrived")
 }
 
 // messages are the chat's messages in order.
@@ -111,6 +151,11 @@ func (s *story) messages() (list []message) {
 		case "message":
 			at[e.id] = len(list)
 			list = append(list, message{entry: e, final: e.text})
+		case "addition": // of an album, one piece of which has its words
+			if i, ok := at[e.target]; ok {
+				list[i].final += e.text
+				list[i].files += e.files
+			}
 		case "edit":
 			if i, ok := at[e.target]; ok {
 				list[i].final = e.text
@@ -121,7 +166,25 @@ func (s *story) messages() (list []message) {
 }
 
 // record is one message as the CRM has it.
-type record struct{ id, text string }
+type record struct {
+	id, text string
+	links    []string // to its files
+}
+
+// newRecord takes a record's text apart: below what was said, there is a line for each file.
+func newRecord(id, text string) record {
+	r := record{id: id}
+	var said []string
+	for row := range strings.SplitSeq(text, "\n") {
+		if _, link, ok := strings.Cut(row, ": http"); ok && strings.Contains(link, "/media/") {
+			r.links = append(r.links, "http"+link)
+		} else {
+			said = append(said, row)
+		}
+	}
+	r.text = strings.Join(said, "\n")
+	return r
+}
 
 // inCRM returns the CRM's message records by chat, in the order of their dates.
 func (w *world) inCRM() map[string][]record {
@@ -137,7 +200,7 @@ func (w *world) inCRM() map[string][]record {
 			if i > 0 && dated(m).Equal(dated(list[i-1])) {
 				w.find(swapped, "chat %s: two records of the CRM have the same date", chat)
 			}
-			records[chat] = append(records[chat], record{fmt.Sprint(m["Id"]), fmt.Sprint(m["Message"])})
+			records[chat] = append(records[chat], newRecord(fmt.Sprint(m["Id"]), fmt.Sprint(m["Message"])))
 		}
 	}
 	return records

@@ -29,6 +29,7 @@ func newLedger() *ledger {
 type reply struct {
 	chat     uuid.UUID
 	accepted bool // false: refused, though an attempt without an answer may have been done
+	pictures int  // that go along
 }
 
 // race is one chat that several agents tried to accept at the same time.

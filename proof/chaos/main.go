@@ -1,8 +1,8 @@
-// Command chaos lets hundreds of customers and a team of agents talk through real Waggle processes while everything around
-// them fails at random, and counts afterwards, from the other sides' own books, whether anything was lost, doubled, swapped,
-// stuck or given beyond an agent's room.
+// Command chaos lets hundreds of customers and a team of agents talk through real Waggle processes, with words and pictures, while
+// everything around them fails at random, and counts afterwards, from the other sides' own books, whether anything was lost, doubled,
+// swapped, stuck or given beyond an agent's room.
 //
-// It starts what it needs — PostgreSQL, Redis, two api and two worker processes, doubles of a CRM and two messengers — on
+// It starts what it needs — PostgreSQL, Redis, two api and two worker processes, doubles of a CRM and of every messenger — on
 // loopback and ends only that. Who does what and which fault strikes when follow from the seed; what the processes are doing
 // at that moment does not, so that the same seed is the same weather and not the same microsecond.
 //

@@ -28,6 +28,7 @@ func (w *world) report(out io.Writer) bool {
 		{"answered 2xx · stored by Waggle", fmt.Sprintf("%d · %d", f.taken, f.stored)},
 		{"replies accepted", f.replies},
 		{"at the messengers (unknown, with a reason)", fmt.Sprintf("%d (%d)", f.sent, f.unknown)},
+		{"pictures the CRM leads to · of agents, at the messengers", fmt.Sprintf("%d · %d", f.pictures, f.picturesOut)},
 		{"chats (reopened)", fmt.Sprintf("%d (%d)", f.chats, f.reopenings)},
 		{"message records in the CRM", f.records},
 		{"assignments · races for a chat · closed by a process", fmt.Sprintf("%d · %d · %d", f.assignments, f.races, f.closes)},

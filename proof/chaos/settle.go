@@ -31,6 +31,11 @@ func (w *world) settle(ctx context.Context) error {
 		w.find(stuck, "%s after the last fault: %s", settleLimit, left)
 		return nil
 	}
+	for _, c := range w.ledger.customers {
+		if c.has != nil {
+			c.has()
+		}
+	}
 	w.say("all that was due is done, %.1f s after the last fault; half an hour passes", w.settled.Seconds())
 	if err := w.must(ctx, func(ctx context.Context) error { return w.town.Advance(ctx, "31m") }); err != nil {
 		return err
@@ -41,6 +46,7 @@ func (w *world) settle(ctx context.Context) error {
 			return left, err
 		}
 		for query, what := range map[string]string{
+			"SELECT count(*) FROM timeline WHERE kind = 'message' AND state = 'sent'": "messages have arrived and stand as sent",
 			closable: "chats should have closed", acceptable: "chats should have gone on to another agent, or back to wait",
 		} {
 			if left, err = w.counted(ctx, w.sql(query), what); err != nil || left != "" {
@@ -71,13 +77,22 @@ func (w *world) order(ctx context.Context) error {
 	return err
 }
 
-// must repeats what the administrator does until it comes through.
+// must repeats what the administrator does until it comes through. Where it does not, what transactions were open is told.
 func (w *world) must(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	held := make(chan string, 1)
+	look := time.AfterFunc(15*time.Second, func() {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		held <- w.in.Database.Held(ctx)
+	})
 	for {
-		err := do(ctx)
-		if err == nil || !passing(err) || !rest(ctx, 200*time.Millisecond) {
+		err := do(limited)
+		if err == nil || !passing(err) || !rest(limited, 200*time.Millisecond) {
+			if !look.Stop() && err != nil {
+				return fmt.Errorf("%w; open transactions:\n%s", err, <-held)
+			}
 			return err
 		}
 	}
@@ -87,8 +102,7 @@ func (w *world) must(ctx context.Context, do func(context.Context) error) error 
 func (w *world) until(ctx context.Context, ask func(context.Context) (string, error)) (left string, err error) {
 	limit := time.Now().Add(settleLimit)
 	for {
-		w.in.Bot.RetryNow()
-		_ = w.in.Messenger.Retry(ctx)
+		w.again(ctx)
 		left, err = ask(ctx)
 		if err == nil && left == "" || time.Now().After(limit) || !rest(ctx, 250*time.Millisecond) {
 			return left, err
@@ -105,11 +119,15 @@ func (w *world) restless(ctx context.Context) (string, error) {
 	if n := w.in.Messenger.Pending(); n > 0 {
 		left = append(left, fmt.Sprint(n, " events at the messenger"))
 	}
+	if n := w.in.XApp.Pending() + w.in.MetaApp.Pending(); n > 0 {
+		left = append(left, fmt.Sprint(n, " events at X and Facebook"))
+	}
 	for query, what := range map[string]string{
 		"SELECT count(*) FROM chats WHERE crm_due_at IS NOT NULL OR crm_until IS NOT NULL":          "chats due to the CRM",
 		"SELECT count(*) FROM chats WHERE out_due_at IS NOT NULL OR out_until IS NOT NULL":          "chats due to a messenger",
 		"SELECT count(*) FROM timeline WHERE kind = 'message' AND state IN ('accepted', 'sending')": "messages not sent",
 		"SELECT count(*) FROM parts WHERE state IN ('planned', 'sending')":                          "parts not sent",
+		"SELECT count(*) FROM files WHERE state = 'waiting' AND entry_id IS NOT NULL":               "files to be fetched",
 		"SELECT count(*) FROM jobs WHERE state IN ('pending', 'running')":                           "jobs",
 		"SELECT count(*) FROM environments WHERE sync_needed OR crm_retry_at IS NOT NULL":           "environments waiting for the CRM",
 		w.sql(routable): "chats wait although an agent has room",

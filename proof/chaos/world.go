@@ -209,9 +209,14 @@ func (w *world) live(ctx context.Context, length time.Duration) {
 // repeat lets the messengers deliver again what Waggle did not take: a real one waits longer between its attempts.
 func (w *world) repeat(ctx context.Context) {
 	for rest(ctx, 2*time.Second) {
-		w.in.Bot.RetryNow()
-		_ = w.in.Messenger.Retry(ctx)
+		w.again(ctx)
 	}
+}
+
+func (w *world) again(ctx context.Context) {
+	w.in.Bot.RetryNow()
+	w.in.MetaApp.RetryNow()
+	_ = w.in.Messenger.Retry(ctx)
 }
 
 func (w *world) progress(ctx context.Context) {

@@ -19,8 +19,9 @@ type Options struct {
 	URL         string
 	Beside      string // another process of the same: every other connection calls it; empty: there is none
 	Header      map[string]string
-	Body        func(buf []byte, n int64) []byte // appends the body of request n to buf
-	First       int64                            // n of the first request
+	Body        func(buf []byte, n int64) []byte       // appends the body of request n to buf
+	Sign        func(body []byte) (name, value string) // a header over the body; nil: there is none
+	First       int64                                  // n of the first request
 	Connections int
 	Duration    time.Duration
 	Limit       int64 // requests at most; 0: as many as Duration allows
@@ -121,6 +122,9 @@ func (c *connection) run(o Options, target string, next *atomic.Int64, began tim
 		}
 		buf = o.Body(buf[:0], o.First+n)
 		req.SetBodyRaw(buf)
+		if o.Sign != nil {
+			req.Header.Set(o.Sign(buf))
+		}
 		sent := time.Now()
 		err := client.DoTimeout(&req, &res, answerLimit)
 		switch {

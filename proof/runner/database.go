@@ -100,6 +100,32 @@ func (d *Database) Exec(ctx context.Context, query string) (int, error) {
 	return int(n), err
 }
 
+// Held tells of PostgreSQL's transactions that are older than two seconds: what each does, for how long, and which it waits for.
+// Statements carry their values as text, so only how they begin is told.
+func (d *Database) Held(ctx context.Context) string {
+	if d.schema == "" {
+		return ""
+	}
+	rows, err := d.Query(ctx, `SELECT format('%s %s for %s s, waits for %s (%s): %s', pid, state, round(extract(epoch FROM clock_timestamp() - xact_start)),
+		pg_blocking_pids(pid)::text, coalesce(wait_event, '-'), left(regexp_replace(query, '\s+', ' ', 'g'), 100))
+		FROM pg_stat_activity WHERE datname = current_database() AND xact_start < clock_timestamp() - interval '2 s' ORDER BY xact_start`)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = rows.Close() }()
+	var all []string
+	for line := ""; rows.Next(); {
+		if err := rows.Scan(&line); err != nil {
+			return err.Error()
+		}
+		all = append(all, line)
+	}
+	if err := rows.Err(); err != nil {
+		return err.Error()
+	}
+	return strings.Join(all, "\n")
+}
+
 // EndLeases ends every lease on work, as the minute does that nobody wants to wait for after a crash. It returns how many
 // lanes were leased.
 func (d *Database) EndLeases(ctx context.Context) (lanes int, err error) {

@@ -16,7 +16,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"waggle/channels/custom/customtest"
+	"waggle/channels/messenger/messengertest"
 	"waggle/channels/telegram/telegramtest"
+	"waggle/channels/x/xtest"
 	"waggle/crm/creatio/creatiotest"
 )
 
@@ -39,11 +41,17 @@ type Options struct {
 // servers tells whether the installation runs on PostgreSQL and Redis.
 func (o Options) servers() bool { return o.DatabaseURL != "" && o.RedisURL != "" }
 
-// Installation is a whole Waggle of real processes, with doubles of a CRM and two messengers around it.
+// Installation is a whole Waggle of real processes, with doubles of a CRM and of every messenger around it.
 type Installation struct {
 	Telegram  *telegramtest.Server
 	Bot       *telegramtest.Bot
-	Messenger *customtest.Messenger
+	Messenger *customtest.Messenger // the company's own
+	X         *xtest.Server
+	XApp      *xtest.App
+	XAccount  *xtest.Account
+	Facebook  *messengertest.Server
+	MetaApp   *messengertest.App
+	Page      *messengertest.Page
 	CRM       *creatiotest.Server
 
 	Front    *Front
@@ -55,6 +63,7 @@ type Installation struct {
 	ToDatabase, ToRedis *Proxy
 
 	options Options
+	hooks   map[string]string // addresses by kind of channel, of SetUp's channels
 	env     []string
 	redis   *redis.Client
 	closers []func()
@@ -64,6 +73,15 @@ type Installation struct {
 const (
 	botToken      = "7001234567:AAFproof-proof-proof-proof-proof-proof"
 	messengerCode = "our secret word: 🐝"
+	xAccount      = "4337869213"
+	xToken        = xAccount + "-proofToken"
+	xTokenSecret  = "proofTokenSecret"
+	xKey          = "proofConsumerKey"
+	xKeySecret    = "proofConsumerSecret"
+	xBearer       = "AAAAproofBearer"
+	metaApp       = "1517776481860111"
+	metaSecret    = "proof-app-secret"
+	metaVerify    = "proof-verify-token"
 	oauthClient   = "waggle"
 	oauthSecret   = "proof-client-secret"
 )
@@ -73,7 +91,7 @@ func Install(ctx context.Context, o Options) (*Installation, error) {
 	if len(o.Agents) == 0 {
 		o.Agents = []string{"Ben", "Carla"}
 	}
-	in := &Installation{options: o}
+	in := &Installation{options: o, hooks: map[string]string{}}
 	in.doubles()
 	for _, step := range []func(context.Context) error{in.stores, in.listen, in.migrate, in.start} {
 		if err := step(ctx); err != nil {
@@ -113,8 +131,13 @@ func (in *Installation) doubles() {
 	in.Telegram = telegramtest.New()
 	in.Bot = in.Telegram.AddBot(botToken, "proof_bot")
 	in.Messenger = customtest.New(messengerCode)
+	in.X = xtest.New(xtest.WithAnyHook(), xtest.WithoutLimits(), xtest.WithPatience())
+	in.XApp = in.X.AddApp(xKey, xKeySecret, xBearer)
+	in.XAccount = in.XApp.AddAccount(xAccount, "shop", xToken, xTokenSecret)
+	in.Facebook = messengertest.New()
+	in.MetaApp, in.Page = in.Facebook.AddApp(metaApp, metaSecret), in.Facebook.AddPage("1", "Honey Shop")
 	in.CRM = creatiotest.New(creatiotest.Options{Framework: true, ClientID: oauthClient, ClientSecret: oauthSecret})
-	in.closers = append(in.closers, in.Telegram.Close, in.Messenger.Close, in.CRM.Close)
+	in.closers = append(in.closers, in.Telegram.Close, in.Messenger.Close, in.X.Close, in.Facebook.Close, in.CRM.Close)
 }
 
 // stores prepares the databases and the proxies before them.
@@ -215,7 +238,8 @@ func (in *Installation) listen(context.Context) (err error) {
 		return name + "=" + short
 	}
 	in.env = append(in.env, "CALLS_PER_SECOND=0", // the audit asks more than any CRM
-		"PUBLIC_URL=http://"+in.Front.Addr, "ALLOW_HOSTS=127.0.0.1", "TELEGRAM_API_URL="+in.Telegram.URL, "LOG_LEVEL=warn", "LOG_FORMAT=text",
+		"PUBLIC_URL=http://"+in.Front.Addr, "ALLOW_HOSTS=127.0.0.1",
+		"TELEGRAM_API_URL="+in.Telegram.URL, "X_API_URL="+in.X.URL, "MESSENGER_API_URL="+in.Facebook.URL, "LOG_LEVEL=warn", "LOG_FORMAT=text",
 		pace("TICK", in.options.Tick, "200ms"), pace("SWEEP", in.options.Sweep, "300ms"), "DRAIN=10s")
 	in.env = append(in.env, in.options.Env...)
 	return nil

@@ -35,7 +35,7 @@ func TestProcessEndsWithUs(t *testing.T) {
 	require.True(t, lives(pid))
 	require.NoError(t, parent.Process.Kill())
 	_ = parent.Wait()
-	require.Eventually(t, func() bool { return !lives(pid) }, 10*time.Second, 5*time.Millisecond, "its child goes on after it was killed")
+	require.Eventually(t, func() bool { return !lives(pid) }, time.Minute, 5*time.Millisecond, "its child goes on after it was killed")
 }
 
 // lives tells whether a process runs; one that has ended and whom nobody has missed yet does not.

@@ -11,14 +11,16 @@ import (
 	"waggle/api/client"
 	"waggle/api/gen"
 	"waggle/channels/custom"
+	"waggle/channels/messenger"
 	"waggle/channels/telegram"
+	"waggle/channels/x"
 	"waggle/crm/creatio/creatiotest"
 )
 
 func ptr[T any](v T) *T { return &v }
 
-// SetUp walks the wizard, switches chats on, reads the agents from the CRM, makes a queue and connects both messengers: all
-// of it by REST, as the CRM's pages do.
+// SetUp walks the wizard, switches chats on, reads the agents from the CRM, makes a queue and connects every messenger: all of
+// it by REST, as the CRM's pages do.
 func (in *Installation) SetUp(ctx context.Context) (*Town, error) {
 	secret, err := in.command(ctx, "keys", "issue", "--company", "Honey Shop")
 	if err != nil {
@@ -127,23 +129,31 @@ func (t *Town) connect(ctx context.Context) error {
 		{Kind: "custom", Name: "Support service", QueueID: &q.ID, Fields: map[string]string{
 			custom.FieldWebhook: t.in.Messenger.WebhookURL(), custom.FieldCode: messengerCode, custom.FieldPublicURL: t.in.CRM.URL(),
 		}},
+		{Kind: "x", Name: "X account", QueueID: &q.ID, Fields: map[string]string{
+			x.FieldAccessToken: xToken, x.FieldAccessSecret: xTokenSecret, x.FieldConsumerKey: xKey, x.FieldConsumerSecret: xKeySecret, x.FieldBearerToken: xBearer,
+		}},
+		{Kind: "messenger", Name: "Facebook page", QueueID: &q.ID, Fields: map[string]string{
+			messenger.FieldPage: t.in.Page.ID, messenger.FieldToken: t.in.Page.Token(t.in.MetaApp), messenger.FieldApp: metaApp,
+			messenger.FieldAppSecret: metaSecret, messenger.FieldVerifyToken: metaVerify,
+		}},
 	}
 	for _, c := range inputs {
-		if err := connected(ctx, t.API, c); err != nil {
+		ch, err := connected(ctx, t.API, c)
+		if err != nil {
 			return err
 		}
+		t.in.hooks[c.Kind] = ch.Hook.URL
 	}
-	return nil
+	return t.in.MetaApp.SetWebhook(t.in.hooks["messenger"], metaVerify)
 }
 
 // connected makes a channel, which must be active at once.
-func connected(ctx context.Context, api client.Client, c gen.ChannelInput) error {
-	var ch gen.Channel
+func connected(ctx context.Context, api client.Client, c gen.ChannelInput) (ch gen.Channel, err error) {
 	if err := api.Call(ctx, http.MethodPost, "/api/v1/channels", c, &ch); err != nil {
-		return err
+		return ch, err
 	}
 	if ch.State != gen.ChannelStateActive {
-		return fmt.Errorf("the channel %s is %s", c.Name, ch.State)
+		return ch, fmt.Errorf("the channel %s is %s", c.Name, ch.State)
 	}
-	return nil
+	return ch, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 
 	"waggle/api/client"
@@ -59,15 +58,6 @@ func (in *Installation) settle(ctx context.Context, t *Tenant, bot string) error
 	if t.API, err = wizard(ctx, client.New("http://"+in.Front.Addr).As(secret), t.CRM); err != nil {
 		return err
 	}
-	return connected(ctx, t.API, gen.ChannelInput{Kind: "telegram", Name: "Telegram bot", Fields: map[string]string{telegram.FieldToken: bot}})
-}
-
-// Hook is where the bot's deliveries go, past the load balancer, and what they must carry.
-func (in *Installation) Hook(bot *telegramtest.Bot) (path string, header map[string]string, err error) {
-	hook := bot.Webhook()
-	u, err := url.Parse(hook.URL)
-	if err != nil {
-		return "", nil, fmt.Errorf("the bot's webhook: %w", err)
-	}
-	return u.Path, map[string]string{"X-Telegram-Bot-Api-Secret-Token": hook.Secret}, nil
+	_, err = connected(ctx, t.API, gen.ChannelInput{Kind: "telegram", Name: "Telegram bot", Fields: map[string]string{telegram.FieldToken: bot}})
+	return err
 }

@@ -219,7 +219,7 @@ func (c *Customer) Has(ctx context.Context, n int) error {
 
 // auditLimit bounds the wait for everything to arrive. A double of Telegram waits up to two minutes before it tries again;
 // the audit hurries it.
-const auditLimit = 30 * time.Second
+const auditLimit = 2 * time.Minute
 
 // Runs is how often the running instance of a process has run.
 func (t *Town) Runs(ctx context.Context, name gen.ProcessName) (runs int, err error) {

@@ -122,12 +122,34 @@ func (sc *Scene) Writes(channel uuid.UUID, user string) uuid.UUID {
 // WritesKey is Writes with an event key of the caller's, for use from many goroutines.
 func (sc *Scene) WritesKey(channel uuid.UUID, user, key string) uuid.UUID {
 	sc.T.Helper()
+	return sc.writes(channel, user, key, false)
+}
+
+func (sc *Scene) writes(channel uuid.UUID, user, key string, standby bool) uuid.UUID {
 	out := sc.Receive(context.Background(), []store.Inbound{{EnvironmentID: sc.Env, ChannelID: channel, AccountID: channel.String(), Event: channels.Event{
-		Kind: channels.Message, Key: user + ":" + key, MessageID: key, Text: "message " + key, User: channels.User{ID: user, Name: user},
+		Kind: channels.Message, Key: user + ":" + key, MessageID: key, Text: "message " + key, User: channels.User{ID: user, Name: user}, Standby: standby,
 	}}})
 	require.NoError(sc.T, out[0].Err)
 	require.Equal(sc.T, store.Stored, out[0].Outcome)
 	return out[0].ChatID
+}
+
+// Standby lets a client write what a bot is to answer and returns his chat.
+func (sc *Scene) Standby(channel uuid.UUID, user string) uuid.UUID {
+	sc.T.Helper()
+	sc.Told(channel, user, chat.ThreadOthers, "")
+	sc.sent++
+	return sc.writes(channel, user, fmt.Sprint(sc.sent), true)
+}
+
+// Told lets the messenger tell who holds a conversation from now on.
+func (sc *Scene) Told(channel uuid.UUID, user string, owner chat.ThreadOwner, app string) store.ThreadNoted {
+	sc.T.Helper()
+	noted, err := sc.NoteThread(context.Background(), store.ThreadNote{
+		EnvironmentID: sc.Env, ChannelID: channel, UserID: user, Word: chat.Thread{Owner: owner, App: app},
+	})
+	require.NoError(sc.T, err)
+	return noted
 }
 
 // Replies lets an agent reply; Settle brings it to the client.

@@ -37,6 +37,13 @@ type Received struct {
 	Key     string // Waggle's id, the idempotency key
 	Text    string
 	ReplyTo string
+	File    *SentFile // nil: none
+}
+
+// SentFile is a file an agent sent.
+type SentFile struct {
+	Kind, Name, MIME string
+	Content          []byte
 }
 
 // Customer is one user of the messenger.
@@ -55,8 +62,8 @@ type Customer struct {
 
 // Customer returns the user with this id, signing him up with the profile if he is new.
 func (m *Messenger) Customer(p Profile) *Customer {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
 	c := m.customers[p.ID]
 	if c == nil {
 		c = &Customer{m: m, profile: p}
@@ -85,23 +92,23 @@ func (c *Customer) Write(ctx context.Context, text string, files ...Attachment) 
 
 // Reply is Write with the id of the message it answers.
 func (c *Customer) Reply(ctx context.Context, to, text string, files ...Attachment) (string, error) {
-	c.m.mu.Lock()
+	c.m.Mu.Lock()
 	e := event{Type: "message", ID: c.m.nextID("m"), User: c.profile, Text: text, ReplyTo: to, Attachments: files, At: c.m.now().UTC()}
 	c.queue(e)
-	c.m.mu.Unlock()
+	c.m.Mu.Unlock()
 	return e.ID, c.flush(ctx)
 }
 
 // Edit changes the text of a message the customer wrote.
 func (c *Customer) Edit(ctx context.Context, messageID, text string) error {
-	c.m.mu.Lock()
+	c.m.Mu.Lock()
 	c.edits++
 	c.queue(event{Type: "edit", ID: fmt.Sprintf("e-%d", c.edits), MessageID: messageID, User: c.profile, Text: text, At: c.m.now().UTC()})
-	c.m.mu.Unlock()
+	c.m.Mu.Unlock()
 	return c.flush(ctx)
 }
 
-// queue puts an event into the outbox. The caller holds m.mu.
+// queue puts an event into the outbox. The caller holds m.Mu.
 func (c *Customer) queue(e event) {
 	body, _ := json.Marshal(e) // strings, numbers and a time of this millennium cannot fail
 	c.outbox = append(c.outbox, body)
@@ -109,39 +116,28 @@ func (c *Customer) queue(e event) {
 
 // Block makes the messenger refuse messages to this user with user_blocked.
 func (c *Customer) Block(blocked bool) {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
+	c.m.Mu.Lock()
+	defer c.m.Mu.Unlock()
 	c.blocked = blocked
 }
 
 // Inbox is what the user has received, oldest first.
 func (c *Customer) Inbox() []Received {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
+	c.m.Mu.Lock()
+	defer c.m.Mu.Unlock()
 	return append([]Received(nil), c.inbox...)
 }
 
 // WaitFor returns the inbox once it holds at least n messages, or what it holds when ctx ends.
 func (c *Customer) WaitFor(ctx context.Context, n int) ([]Received, error) {
-	for {
-		c.m.mu.Lock()
-		inbox, changed := append([]Received(nil), c.inbox...), c.m.changed
-		c.m.mu.Unlock()
-		if len(inbox) >= n {
-			return inbox, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return inbox, fmt.Errorf("customtest: %d of %d messages: %w", len(inbox), n, ctx.Err())
-		}
-	}
+	err := c.m.Wait(ctx, fmt.Sprintf("message %d of %s", n, c.profile.ID), func() bool { return len(c.inbox) >= n })
+	return c.Inbox(), err
 }
 
 // Pending is how many events Waggle has not taken yet.
 func (m *Messenger) Pending() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
 	n := 0
 	for _, c := range m.customers {
 		n += len(c.outbox)
@@ -152,12 +148,12 @@ func (m *Messenger) Pending() int {
 // Retry repeats everything pending, user by user. A real messenger does it by itself after a while (PROTOCOL.md §6); here
 // whoever holds the double says when. The error is that of the users who still could not deliver.
 func (m *Messenger) Retry(ctx context.Context) error {
-	m.mu.Lock()
+	m.Mu.Lock()
 	var all []*Customer
 	for _, c := range m.customers {
 		all = append(all, c)
 	}
-	m.mu.Unlock()
+	m.Mu.Unlock()
 	sort.Slice(all, func(i, j int) bool { return all[i].profile.ID < all[j].profile.ID })
 	var errs []error
 	for _, c := range all {
@@ -171,14 +167,14 @@ func (c *Customer) flush(ctx context.Context) error {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	for {
-		c.m.mu.Lock()
+		c.m.Mu.Lock()
 		hook, code := c.m.hook, c.m.code
 		if len(c.outbox) == 0 {
-			c.m.mu.Unlock()
+			c.m.Mu.Unlock()
 			return nil
 		}
 		body := c.outbox[0]
-		c.m.mu.Unlock()
+		c.m.Mu.Unlock()
 
 		status, err := c.m.Post(ctx, hook, code, body)
 		switch {
@@ -187,12 +183,12 @@ func (c *Customer) flush(ctx context.Context) error {
 		case status != http.StatusOK && status != http.StatusBadRequest: // §6: repeat later
 			return fmt.Errorf("customtest: Waggle answered %d", status)
 		}
-		c.m.mu.Lock()
+		c.m.Mu.Lock()
 		if len(c.outbox) > 0 && bytes.Equal(c.outbox[0], body) { // else a connect has dropped it meanwhile
 			c.outbox = c.outbox[1:]
 		}
-		c.m.announce()
-		c.m.mu.Unlock()
+		c.m.Announce()
+		c.m.Mu.Unlock()
 		if status == http.StatusBadRequest {
 			return errors.New("customtest: Waggle answered 400, the event is given up")
 		}
@@ -210,7 +206,7 @@ func (m *Messenger) Post(ctx context.Context, hook, code string, body []byte) (s
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Confirmation-Code", encodeCode(code))
-	resp, err := m.outward.Do(r)
+	resp, err := m.Outward.Do(r)
 	if err != nil {
 		return 0, err
 	}

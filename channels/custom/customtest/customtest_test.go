@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"waggle/channels/double"
 )
 
 const code = "open sesame 🐝"
@@ -26,7 +28,7 @@ func start(t *testing.T) *Messenger {
 
 func ctx(t *testing.T) context.Context {
 	t.Helper()
-	c, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	c, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return c
 }
@@ -38,7 +40,7 @@ type call struct {
 
 func do(t *testing.T, m *Messenger, c call) (int, string, http.Header) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(ctx(t), c.method, m.base()+c.path, strings.NewReader(c.body))
+	r, err := http.NewRequestWithContext(ctx(t), c.method, m.URL+c.path, strings.NewReader(c.body))
 	require.NoError(t, err)
 	if c.code != "" {
 		r.Header.Set("X-Confirmation-Code", c.code)
@@ -138,13 +140,13 @@ func TestRepetitionsAreShownOnce(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, row := range []struct {
 		name       string
-		fault      Fault
+		fault      double.Fault
 		status     int
 		retryAfter string
 		shown      int
 	}{
 		{"500", Status(500), 500, "", 0},
-		{"500 after accepting", AfterAccepting(Status(500)), 500, "", 1},
+		{"500 after accepting", double.AfterAccepting(Status(500)), 500, "", 1},
 		{"503", Down(30), 503, "30", 0},
 		{"503 without Retry-After", Down(0), 503, "", 0},
 		{"429", TooManyRequests(17), 429, "17", 0},
@@ -179,7 +181,7 @@ func TestFaults(t *testing.T) {
 	t.Run("hanging after accepting", func(t *testing.T) {
 		m := start(t)
 		ann := m.Customer(Profile{ID: "ann"})
-		m.FailNext(AfterAccepting(Hang()))
+		m.FailNext(double.AfterAccepting(double.Hang()))
 		c, cancel := context.WithCancel(ctx(t))
 		done := make(chan error, 1)
 		go func() {
@@ -297,7 +299,7 @@ func TestWaitForEndsWithItsContext(t *testing.T) {
 func TestFilesWantTheCode(t *testing.T) {
 	m := start(t)
 	at := m.Upload("Rechnung März.pdf", "application/pdf", []byte("%PDF"))
-	path := strings.TrimPrefix(at.URL, m.base())
+	path := strings.TrimPrefix(at.URL, m.URL)
 	status, _, _ := do(t, m, call{method: http.MethodGet, path: path})
 	assert.Equal(t, 401, status)
 	status, body, header := do(t, m, call{method: http.MethodGet, path: path, code: encodeCode(code)})

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	textLimit = 10_000 // UTF-16 code units (PROTOCOL.md §4)
-	idLimit   = 128    // bytes (PROTOCOL.md §2)
+	textLimit = 10_000   // UTF-16 code units (PROTOCOL.md §4)
+	idLimit   = 128      // bytes (PROTOCOL.md §2)
+	fileLimit = 50 << 20 // bytes (PROTOCOL.md §4)
 )
 
 // request is everything Waggle may send (PROTOCOL.md §3, §4).
@@ -27,6 +28,12 @@ type request struct {
 	User        *user   `json:"user"`
 	Text        *string `json:"text"`
 	ReplyTo     *string `json:"reply_to"`
+	File        *struct {
+		Kind string `json:"kind"`
+		Name string `json:"name"`
+		MIME string `json:"mime"`
+		Size int64  `json:"size"`
+	} `json:"file"`
 }
 
 type user struct {
@@ -52,18 +59,18 @@ func (m *Messenger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The body is read first: only then the server notices that a caller has gone.
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	body, err := io.ReadAll(io.LimitReader(r.Body, fileLimit+1<<20))
 	if err != nil {
 		return
 	}
 	fault, failing := m.takeFault()
-	if failing && !fault.accepts {
-		fault.write(w, r.Context(), m.ctx)
+	if failing && !fault.Accepts() {
+		m.Spoil(w, r.Context(), fault)
 		return
 	}
 	a := m.handle(r, body)
 	if failing {
-		fault.write(w, r.Context(), m.ctx)
+		m.Spoil(w, r.Context(), fault)
 		return
 	}
 	a.write(w)
@@ -71,8 +78,8 @@ func (m *Messenger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // handle is PROTOCOL.md §2's order: address, code, then the rest.
 func (m *Messenger) handle(r *http.Request, body []byte) answer {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
 	if r.URL.Path != webhookPath {
 		return m.blame(http.StatusNotFound, "address "+r.URL.Path)
 	}
@@ -82,7 +89,13 @@ func (m *Messenger) handle(r *http.Request, body []byte) answer {
 	if r.Method != http.MethodPost {
 		return m.blame(http.StatusBadRequest, "method "+r.Method)
 	}
-	if ct := r.Header.Get("Content-Type"); ct != "application/json" && !strings.HasPrefix(ct, "application/json;") {
+	file := []byte(nil)
+	if ct := r.Header.Get("Content-Type"); strings.HasPrefix(ct, "multipart/form-data;") {
+		var err error
+		if body, file, err = form(ct, body); err != nil {
+			return m.blame(http.StatusBadRequest, "form: "+err.Error())
+		}
+	} else if ct != "application/json" && !strings.HasPrefix(ct, "application/json;") {
 		return m.blame(http.StatusBadRequest, fmt.Sprintf("content type %q", ct))
 	}
 	var in request
@@ -96,7 +109,7 @@ func (m *Messenger) handle(r *http.Request, body []byte) answer {
 	case "check", "connect":
 		return m.greet(in)
 	case "message":
-		return m.message(in, string(body))
+		return m.message(in, string(body), file)
 	default:
 		return m.blame(http.StatusBadRequest, fmt.Sprintf("type %q", in.Type))
 	}
@@ -114,7 +127,7 @@ func (m *Messenger) authorised(r *http.Request) bool {
 // blame notes a request that breaks the protocol and answers it.
 func (m *Messenger) blame(status int, why string) answer {
 	m.wrong = append(m.wrong, why)
-	m.announce()
+	m.Announce()
 	return answer{status, `{"error":"wrong_request"}`}
 }
 
@@ -134,7 +147,7 @@ func (m *Messenger) greet(in request) answer {
 				c.outbox = nil
 			}
 		}
-		m.announce()
+		m.Announce()
 	}
 	name, _ := json.Marshal(map[string]string{"name": m.name}) // a map of strings cannot fail
 	return answer{http.StatusOK, string(name)}
@@ -146,7 +159,7 @@ func absolute(raw string) bool {
 }
 
 // message shows a part to its user, once (§4).
-func (m *Messenger) message(in request, body string) answer {
+func (m *Messenger) message(in request, body string, file []byte) answer {
 	switch {
 	case m.channel != "" && in.Channel != m.channel:
 		return answer{http.StatusNotFound, `{"error":"channel_unknown"}`}
@@ -154,7 +167,9 @@ func (m *Messenger) message(in request, body string) answer {
 		return m.blame(http.StatusBadRequest, "message without a proper id")
 	case in.User == nil || in.User.ID == "":
 		return m.blame(http.StatusBadRequest, "message without user.id")
-	case in.Text == nil || *in.Text == "":
+	case (in.File == nil) != (file == nil) || in.File != nil && (in.File.Name == "" || in.File.Size != int64(len(file))):
+		return m.blame(http.StatusBadRequest, "a file that is not the one the message tells of")
+	case in.Text == nil || *in.Text == "" && in.File == nil:
 		return m.blame(http.StatusBadRequest, "message without text")
 	case in.ReplyTo != nil && *in.ReplyTo == "":
 		return m.blame(http.StatusBadRequest, "message with an empty reply_to")
@@ -164,7 +179,7 @@ func (m *Messenger) message(in request, body string) answer {
 		if p.body != body {
 			return m.blame(http.StatusBadRequest, "message "+in.ID+" repeated with another content")
 		}
-		m.announce()
+		m.Announce()
 		return sent(p.messageID)
 	}
 	c := m.customers[in.User.ID]
@@ -180,11 +195,14 @@ func (m *Messenger) message(in request, body string) answer {
 	p := &part{messageID: m.nextID("a"), body: body}
 	m.parts[in.ID] = p
 	r := Received{ID: p.messageID, Key: in.ID, Text: *in.Text}
+	if in.File != nil {
+		r.File = &SentFile{Kind: in.File.Kind, Name: in.File.Name, MIME: in.File.MIME, Content: file}
+	}
 	if in.ReplyTo != nil {
 		r.ReplyTo = *in.ReplyTo
 	}
 	c.inbox = append(c.inbox, r)
-	m.announce()
+	m.Announce()
 	return sent(p.messageID)
 }
 
@@ -193,7 +211,7 @@ func sent(id string) answer {
 	return answer{http.StatusOK, string(body)}
 }
 
-// nextID numbers everything the messenger names. The caller holds mu.
+// nextID numbers everything the messenger names. The caller holds Mu.
 func (m *Messenger) nextID(prefix string) string {
 	m.lastID++
 	return fmt.Sprintf("%s-%d", prefix, m.lastID)

@@ -6,9 +6,11 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 )
 
@@ -29,10 +31,14 @@ func webhook(w http.ResponseWriter, r *http.Request) {
 		User           struct{ ID string }
 	}
 	given, err := url.PathUnescape(r.Header.Get("X-Confirmation-Code"))
+	body := io.Reader(r.Body)
+	if message := r.FormValue("message"); message != "" { // with a file, which r.FormFile("file") would give
+		body = strings.NewReader(message)
+	}
 	switch {
 	case err != nil || subtle.ConstantTimeCompare([]byte(given), []byte(code)) != 1:
 		w.WriteHeader(http.StatusUnauthorized)
-	case json.NewDecoder(r.Body).Decode(&m) != nil:
+	case json.NewDecoder(body).Decode(&m) != nil:
 		w.WriteHeader(http.StatusBadRequest)
 	case m.Type == "check":
 		fmt.Fprint(w, `{"name":"Sample messenger"}`)

@@ -19,15 +19,15 @@ type App struct {
 
 	s *Server
 
-	// Everything below is guarded by s.mu.
+	// Everything below is guarded by s.Mu.
 	requireProof bool
 	hook         *hook
 }
 
 // AddApp registers an app.
 func (s *Server) AddApp(id, secret string) *App {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	a := &App{ID: id, Secret: secret, s: s}
 	s.apps[id] = a
 	return a
@@ -35,8 +35,8 @@ func (s *Server) AddApp(id, secret string) *App {
 
 // RequireProof switches "Require app secret" on: calls without appsecret_proof are refused (§2).
 func (a *App) RequireProof() {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.requireProof = true
 }
 
@@ -79,7 +79,7 @@ func (s *Server) authorise(q *query) (*token, *graphError) {
 	if t == nil {
 		return nil, refuse(190, 0, "Invalid OAuth access token - Cannot parse access token")
 	}
-	if t.dead || !t.expires.IsZero() && s.clock.Now().After(t.expires) {
+	if t.dead || !t.expires.IsZero() && s.Clock.Now().After(t.expires) {
 		return nil, refuse(190, 460, "Error validating access token: The session has been invalidated because the user changed their password.")
 	}
 	switch proof, ok := q.args["appsecret_proof"]; {

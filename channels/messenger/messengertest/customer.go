@@ -14,7 +14,7 @@ type Customer struct {
 
 	p *Page
 
-	// Everything below is guarded by s.mu.
+	// Everything below is guarded by s.Mu.
 	first, last string
 	hidden      bool
 	blocked     bool
@@ -33,13 +33,14 @@ type Received struct {
 	File     []byte
 	FileName string
 	FileKind string // image, video, audio, file
+	FileMIME string
 	At       time.Time
 }
 
 // Customer returns the page's customer with this page-scoped id. He is known to the page once he writes.
 func (p *Page) Customer(psid, first, last string) *Customer {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	k := p.s.customers[psid]
 	if k == nil {
 		k = &Customer{PSID: psid, p: p, first: first, last: last}
@@ -55,8 +56,8 @@ func (k *Customer) HideProfile() { k.set(func() { k.hidden = true }) }
 func (k *Customer) Block() { k.set(func() { k.blocked = true }) }
 
 func (k *Customer) set(change func()) {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	change()
 }
 
@@ -75,16 +76,34 @@ func (k *Customer) Choose(text, payload string) string {
 
 // SendFile sends a file; kind is image, video, audio or file.
 func (k *Customer) SendFile(kind, name string, data []byte) string {
-	k.p.s.mu.Lock()
+	k.p.s.Mu.Lock()
 	address := k.p.s.keep(name, data)
-	k.p.s.mu.Unlock()
+	k.p.s.Mu.Unlock()
 	return k.Send(object{"attachments": []object{{"type": kind, "payload": object{"url": address}}}})
+}
+
+// SendPictures sends pictures as one message, with a text; without any it is a text alone.
+func (k *Customer) SendPictures(text string, pictures ...[]byte) string {
+	if len(pictures) == 0 {
+		return k.Write(text)
+	}
+	attachments := []object{}
+	k.p.s.Mu.Lock()
+	for _, data := range pictures {
+		attachments = append(attachments, object{"type": "image", "payload": object{"url": k.p.s.keep("picture.jpg", data)}})
+	}
+	k.p.s.Mu.Unlock()
+	content := object{"attachments": attachments}
+	if text != "" {
+		content["text"] = text
+	}
+	return k.Send(content)
 }
 
 // Send sends a message with any content fields of §3 and returns its mid.
 func (k *Customer) Send(content map[string]any) string {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	m := maps.Clone(object(content))
 	mid := k.p.s.mid()
 	m["mid"] = mid
@@ -95,7 +114,7 @@ func (k *Customer) Send(content map[string]any) string {
 
 // wrote opens the window, and gives a conversation that is nobody's to the page's default app. The caller holds the lock.
 func (k *Customer) wrote() {
-	k.wroteAt, k.blocked = k.p.s.clock.Now(), false
+	k.wroteAt, k.blocked = k.p.s.Clock.Now(), false
 	if k.holder() == "" && k.p.fallback != nil {
 		k.hand(k.p.fallback.ID)
 	}
@@ -103,22 +122,22 @@ func (k *Customer) wrote() {
 
 // Edit changes the text of an own message.
 func (k *Customer) Edit(mid, text string, n int) {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	k.tell("message_edits", object{"timestamp": k.now(), "message_edit": object{"mid": mid, "text": text, "num_edit": n}})
 }
 
 // React puts an emoji on a message.
 func (k *Customer) React(mid, emoji string) {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	k.tell("message_reactions", object{"timestamp": k.now(), "reaction": object{"mid": mid, "reaction": "love", "emoji": emoji, "action": "react"}})
 }
 
 // Press presses a button of a template or the menu.
 func (k *Customer) Press(title, payload string) string {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	mid := k.p.s.mid()
 	k.wrote()
 	k.tell("messaging_postbacks", object{"timestamp": k.now(), "postback": object{"mid": mid, "title": title, "payload": payload}})
@@ -127,8 +146,8 @@ func (k *Customer) Press(title, payload string) string {
 
 // Arrive reports that all messages so far have arrived; with ids where Facebook gives them, which it need not (§3).
 func (k *Customer) Arrive(mids ...string) {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	delivery := object{"watermark": k.now()}
 	if len(mids) > 0 {
 		delivery["mids"] = mids
@@ -138,25 +157,25 @@ func (k *Customer) Arrive(mids ...string) {
 
 // Read reports that all messages so far were read.
 func (k *Customer) Read() {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	k.tell("message_reads", object{"timestamp": k.now(), "read": object{"watermark": k.now()}})
 }
 
 // Inbox lists what the customer got, in order.
 func (k *Customer) Inbox() []Received {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	return append([]Received(nil), k.inbox...)
 }
 
 // WaitFor blocks until the customer has n messages and returns all he has.
 func (k *Customer) WaitFor(ctx context.Context, n int) ([]Received, error) {
-	err := k.p.s.wait(ctx, "messages of the page", func() bool { return len(k.inbox) >= n })
+	err := k.p.s.Wait(ctx, "messages of the page", func() bool { return len(k.inbox) >= n })
 	return k.Inbox(), err
 }
 
-func (k *Customer) now() int64 { return k.p.s.clock.Now().UnixMilli() }
+func (k *Customer) now() int64 { return k.p.s.Clock.Now().UnixMilli() }
 
 // tell delivers an event of the customer to every subscribed app. The caller holds the lock.
 func (k *Customer) tell(field string, event object) {

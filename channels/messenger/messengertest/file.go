@@ -15,15 +15,19 @@ func (s *Server) keep(name string, data []byte) string {
 
 // ExpireFiles lets all addresses given out so far expire (wire/messenger.md §3).
 func (s *Server) ExpireFiles() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	clear(s.files)
 }
 
-func (s *Server) serveFile(w http.ResponseWriter, path string) {
-	s.mu.Lock()
+func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, path string) {
+	if fault, faulty := s.Take("cdn"); faulty {
+		s.Spoil(w, r.Context(), fault)
+		return
+	}
+	s.Mu.Lock()
 	data, ok := s.files[path]
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if !ok {
 		http.Error(w, "URL signature expired", http.StatusForbidden)
 		return

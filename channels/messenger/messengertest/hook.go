@@ -37,11 +37,11 @@ func (a *App) SetWebhook(address, verifyToken string) error {
 		return fmt.Errorf("messengertest: %w", err)
 	}
 	u.RawQuery = url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {verifyToken}}.Encode()
-	r, err := http.NewRequestWithContext(a.s.ctx, http.MethodGet, u.String(), nil)
+	r, err := http.NewRequestWithContext(a.s.Context, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return fmt.Errorf("messengertest: %w", err)
 	}
-	res, err := a.s.outward.Do(r)
+	res, err := a.s.Outward.Do(r)
 	if err != nil {
 		return fmt.Errorf("messengertest: %w", err)
 	}
@@ -50,23 +50,23 @@ func (a *App) SetWebhook(address, verifyToken string) error {
 	if res.StatusCode != http.StatusOK || string(body) != challenge {
 		return fmt.Errorf("messengertest: the callback URL or verify token couldn't be validated: status %d", res.StatusCode)
 	}
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.hook = &hook{url: address, retry: make(chan struct{})}
 	return nil
 }
 
 // Hold keeps events back until Flush sends them as one batch with many entries.
 func (a *App) Hold() {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.hook.holding = true
 }
 
 // Flush ends Hold.
 func (a *App) Flush() {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	entries := a.hook.held
 	a.hook.held, a.hook.holding = nil, false
 	a.post(entries)
@@ -74,33 +74,40 @@ func (a *App) Flush() {
 
 // DuplicateNext makes the next n deliveries come twice.
 func (a *App) DuplicateNext(n int) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.hook.again = n
 }
 
 // RetryNow makes a delivery that waits for its retry happen at once.
 func (a *App) RetryNow() {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	close(a.hook.retry)
 	a.hook.retry = make(chan struct{})
 }
 
+// Pending is how many deliveries have not been answered 200 yet.
+func (a *App) Pending() int {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	return len(a.hook.pending)
+}
+
 // WaitDelivered blocks until every event was answered 200.
 func (a *App) WaitDelivered(ctx context.Context) error {
-	return a.s.wait(ctx, "deliveries", func() bool { return len(a.hook.pending) == 0 && !a.hook.busy })
+	return a.s.Wait(ctx, "deliveries", func() bool { return len(a.hook.pending) == 0 && !a.hook.busy })
 }
 
 // WaitForFailures blocks until n deliveries were not answered 200.
 func (a *App) WaitForFailures(ctx context.Context, n int) error {
-	return a.s.wait(ctx, "failed deliveries", func() bool { return a.hook.failed >= n })
+	return a.s.Wait(ctx, "failed deliveries", func() bool { return a.hook.failed >= n })
 }
 
 // Push delivers any event of a page to the app, however subscribed: messaging or standby.
 func (p *Page) Push(a *App, list string, event map[string]any) {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	a.push(p, list, event)
 }
 
@@ -109,7 +116,7 @@ func (a *App) push(p *Page, list string, event object) {
 	if a.hook == nil {
 		return
 	}
-	entry := object{"id": p.ID, "time": a.s.clock.Now().UnixMilli(), list: []object{event}}
+	entry := object{"id": p.ID, "time": a.s.Clock.Now().UnixMilli(), list: []object{event}}
 	if a.hook.holding {
 		a.hook.held = append(a.hook.held, entry)
 		return
@@ -125,51 +132,51 @@ func (a *App) post(entries []object) {
 		a.hook.again--
 		a.hook.pending = append(a.hook.pending, body)
 	}
-	if !a.hook.busy && a.s.ctx.Err() == nil {
+	if !a.hook.busy && a.s.Context.Err() == nil {
 		a.hook.busy = true
 		h := a.hook
-		a.s.workers.Go(func() { a.drain(h) })
+		a.s.Workers.Go(func() { a.drain(h) })
 	}
-	a.s.announce()
+	a.s.Announce()
 }
 
 // drain delivers in order until nothing is pending; what is not answered 200 is tried again (§3).
 func (a *App) drain(h *hook) {
 	for delay := time.Second; ; {
-		a.s.mu.Lock()
-		if len(h.pending) == 0 || a.s.ctx.Err() != nil {
+		a.s.Mu.Lock()
+		if len(h.pending) == 0 || a.s.Context.Err() != nil {
 			h.busy = false
-			a.s.announce()
-			a.s.mu.Unlock()
+			a.s.Announce()
+			a.s.Mu.Unlock()
 			return
 		}
 		body, retry := h.pending[0], h.retry
-		a.s.mu.Unlock()
+		a.s.Mu.Unlock()
 		ok := a.deliver(h.url, body)
-		a.s.mu.Lock()
+		a.s.Mu.Lock()
 		if ok {
 			h.pending = h.pending[1:]
 			delay = time.Second
 		} else {
 			h.failed++
 		}
-		a.s.announce()
-		a.s.mu.Unlock()
+		a.s.Announce()
+		a.s.Mu.Unlock()
 		if ok {
 			continue
 		}
-		late := a.s.clock.After(delay)
+		late := a.s.Clock.After(delay)
 		delay = min(2*delay, time.Minute)
 		select {
 		case <-retry:
 		case <-late:
-		case <-a.s.ctx.Done():
+		case <-a.s.Context.Done():
 		}
 	}
 }
 
 func (a *App) deliver(address string, body []byte) bool {
-	r, err := http.NewRequestWithContext(a.s.ctx, http.MethodPost, address, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(a.s.Context, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return false
 	}
@@ -178,7 +185,7 @@ func (a *App) deliver(address string, body []byte) bool {
 	for name, value := range a.Sign(body) {
 		r.Header.Set(name, value)
 	}
-	res, err := a.s.outward.Do(r)
+	res, err := a.s.Outward.Do(r)
 	if err != nil {
 		return false
 	}

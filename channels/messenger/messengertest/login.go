@@ -34,23 +34,23 @@ func (h *Person) Manages(p *Page, tasks ...string) *Person {
 	if len(tasks) == 0 {
 		tasks = []string{"ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE"}
 	}
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	h.roles = append(h.roles, role{page: p, tasks: tasks})
 	return h
 }
 
 // LogIn seats the person at the window: from now on it answers for him. He declines these permissions and grants the others.
 func (s *Server) LogIn(h *Person, declines ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	h.declines, h.refuses, s.atDialog = declines, false, h
 }
 
 // Cancel makes whoever is at the window close it.
 func (s *Server) Cancel(h *Person) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	h.refuses, s.atDialog = true, h
 }
 
@@ -66,8 +66,8 @@ type code struct {
 func (s *Server) dialog(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	back, err := url.Parse(q.Get("redirect_uri"))
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	a := s.apps[q.Get("client_id")]
 	if a == nil || err != nil || back.Host == "" || s.atDialog == nil {
 		http.Error(w, "Invalid App ID", http.StatusBadRequest)
@@ -117,7 +117,7 @@ func (s *Server) exchange(q *query) (any, *graphError) {
 }
 
 func (s *Server) give(t token, life time.Duration) object {
-	t.expires = s.clock.Now().Add(life)
+	t.expires = s.Clock.Now().Add(life)
 	return object{"access_token": s.mint(t).value, "token_type": "bearer", "expires_in": int(life.Seconds())}
 }
 
@@ -148,4 +148,14 @@ func (s *Server) accounts(q *query, t *token) (any, *graphError) {
 		paging["next"] = s.URL + "/me/accounts?" + url.Values{"access_token": {t.value}, "limit": {strconv.Itoa(limit)}, "after": {cursor}}.Encode()
 	}
 	return object{"data": data, "paging": paging}, nil
+}
+
+// Tokens are all that were given out so far.
+func (s *Server) Tokens() (values []string) {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	for value := range s.tokens {
+		values = append(values, value)
+	}
+	return values
 }

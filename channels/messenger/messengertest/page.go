@@ -14,15 +14,15 @@ type Page struct {
 
 	s *Server
 
-	// Everything below is guarded by s.mu.
+	// Everything below is guarded by s.Mu.
 	subscriptions map[*App]map[string]bool // fields by app
 	fallback      *App                     // the default app of Conversation Routing (§5); nil: none
 }
 
 // AddPage makes a page.
 func (s *Server) AddPage(id, name string) *Page {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	p := &Page{ID: id, Name: name, s: s, subscriptions: map[*App]map[string]bool{}}
 	s.pages[id] = p
 	return p
@@ -30,8 +30,8 @@ func (s *Server) AddPage(id, name string) *Page {
 
 // Token makes a page token for an app with these permissions; without any, with all of them.
 func (p *Page) Token(a *App, scopes ...string) string {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	if len(scopes) == 0 {
 		scopes = allScopes
 	}
@@ -40,8 +40,8 @@ func (p *Page) Token(a *App, scopes ...string) string {
 
 // Forbid takes a permission away from all tokens of the page: the administrator restricted the app.
 func (p *Page) Forbid(scope string) {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	for _, t := range p.s.tokens {
 		if t.page == p {
 			delete(t.scopes, scope)
@@ -51,8 +51,8 @@ func (p *Page) Forbid(scope string) {
 
 // Revoke kills all tokens of the page: a password or a role has changed (§6).
 func (p *Page) Revoke() {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	for _, t := range p.s.tokens {
 		if t.page == p {
 			t.dead = true
@@ -62,22 +62,22 @@ func (p *Page) Revoke() {
 
 // Default makes an app the page's default app: it gets the new conversations (§5). Nil: nobody does.
 func (p *Page) Default(a *App) {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	p.fallback = a
 }
 
 // Subscribe subscribes an app by hand, as a bot's own set-up would.
 func (p *Page) Subscribe(a *App, fields ...string) {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	p.subscriptions[a] = scopeSet(fields...)
 }
 
 // Subscribed lists the fields an app is subscribed to; nil: it is not.
 func (p *Page) Subscribed(a *App) []string {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
+	p.s.Mu.Lock()
+	defer p.s.Mu.Unlock()
 	if p.subscriptions[a] == nil {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (p *Page) Subscribed(a *App) []string {
 
 // WaitSubscribed blocks until an app is subscribed, or no longer.
 func (p *Page) WaitSubscribed(ctx context.Context, a *App, want bool) error {
-	return p.s.wait(ctx, "a subscription", func() bool { return (p.subscriptions[a] != nil) == want })
+	return p.s.Wait(ctx, "a subscription", func() bool { return (p.subscriptions[a] != nil) == want })
 }
 
 // node is GET /{page-id}.
@@ -117,7 +117,7 @@ func (p *Page) subscribe(q *query, t *token) (any, *graphError) {
 		}
 	}
 	p.subscriptions[t.app] = scopeSet(fields...)
-	p.s.announce()
+	p.s.Announce()
 	return object{"success": true}, nil
 }
 
@@ -131,6 +131,6 @@ func (p *Page) subscribers(*query, *token) (any, *graphError) {
 
 func (p *Page) unsubscribe(_ *query, t *token) (any, *graphError) {
 	delete(p.subscriptions, t.app)
-	p.s.announce()
+	p.s.Announce()
 	return object{"success": true}, nil
 }

@@ -94,7 +94,7 @@ func (s *Server) check(m outgoing, q *query) (Received, *graphError) {
 	if !known || up.kind != m.Attachment.Type {
 		return got, refuse(100, 2018074, "(#100) Invalid attachment ID")
 	}
-	got.File, got.FileName, got.FileKind = up.data, up.name, up.kind
+	got.File, got.FileName, got.FileKind, got.FileMIME = up.data, up.name, up.kind, up.mime
 	return got, nil
 }
 
@@ -117,7 +117,7 @@ func (k *Customer) mayGet(q *query, a *App) *graphError {
 		return refuse(551, 1545041, "(#551) This person isn't available right now.")
 	case owner != "" && owner != a.ID:
 		return refuse(10, 2018300, "(#10) Message not sent. Another app is controlling this thread now.")
-	case k.wroteAt.IsZero() || k.p.s.clock.Now().Sub(k.wroteAt) > open:
+	case k.wroteAt.IsZero() || k.p.s.Clock.Now().Sub(k.wroteAt) > open:
 		return refuse(10, 2018278, "(#10) This message is sent outside of allowed window.")
 	}
 	k.hand(a.ID) // who answers takes control
@@ -126,7 +126,7 @@ func (k *Customer) mayGet(q *query, a *App) *graphError {
 
 // receive puts a message into the customer's inbox and tells the apps about it. The caller holds the lock.
 func (k *Customer) receive(got Received) string {
-	got.MID, got.At = k.p.s.mid(), k.p.s.clock.Now()
+	got.MID, got.At = k.p.s.mid(), k.p.s.Clock.Now()
 	k.inbox = append(k.inbox, got)
 	m := object{"is_echo": true, "mid": got.MID}
 	if got.App != "" {
@@ -144,14 +144,14 @@ func (k *Customer) receive(got Received) string {
 	k.spread("message_echoes", object{
 		"sender": object{"id": k.p.ID}, "recipient": object{"id": k.PSID}, "timestamp": got.At.UnixMilli(), "message": m,
 	})
-	k.p.s.announce()
+	k.p.s.Announce()
 	return got.MID
 }
 
 // Answer lets another app (a bot) write to the customer through the API. It fails as the API would.
 func (k *Customer) Answer(a *App, text string) error {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	if fail := k.mayGet(&query{args: map[string]string{}}, a); fail != nil {
 		return fmt.Errorf("messengertest: error %d/%d: %s", fail.code, fail.subcode, fail.message)
 	}
@@ -161,8 +161,8 @@ func (k *Customer) Answer(a *App, text string) error {
 
 // Type lets a person on the page write to the customer: its echo names no app (§3, UNVERIFIED).
 func (k *Customer) Type(text string) {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	k.receive(Received{Text: text})
 }
 

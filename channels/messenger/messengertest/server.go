@@ -4,54 +4,32 @@
 package messengertest
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
+
+	"waggle/channels/double"
 )
-
-// Clock is the time the double lives by: timestamps, the 24-hour window, the owners of conversations, retries.
-type Clock interface {
-	Now() time.Time
-	After(d time.Duration) <-chan time.Time
-}
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time                         { return time.Now() }
-func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // Option changes how New builds a Server.
 type Option func(*Server)
 
 // WithClock replaces the wall clock.
-func WithClock(c Clock) Option { return func(s *Server) { s.clock = c } }
+func WithClock(c double.Clock) Option { return func(s *Server) { s.Clock = c } }
 
 // WithAddr listens on addr ("127.0.0.1:8082") instead of a free loopback port.
-func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
+func WithAddr(addr string) Option { return func(s *Server) { s.Addr = addr } }
 
 // Server is Facebook with any number of apps, pages and people. All methods may be called from any goroutine.
 type Server struct {
-	// URL is the address without a slash at its end. The Graph API is at URL + "/v25.0" (any version, or none), the login
-	// window at the same with "/dialog/oauth".
-	URL string
+	// Base's URL is the address: the Graph API is at URL + "/v25.0" (any version, or none), the login window at the same with
+	// "/dialog/oauth".
+	double.Base
+	*double.Faults // by edge: "messages", "subscribed_apps"; "node" for a page or a profile, "cdn" for a file that was sent
 
-	clock   Clock
-	addr    string
-	http    *http.Server
-	outward *http.Client // delivers webhooks
-	ctx     context.Context
-	stop    context.CancelFunc
-	workers sync.WaitGroup
-
-	mu        sync.Mutex
-	changed   chan struct{} // closed and replaced whenever anything a waiter may look at changes
 	apps      map[string]*App
 	pages     map[string]*Page
 	customers map[string]*Customer // by page-scoped id
@@ -59,8 +37,6 @@ type Server struct {
 	codes     map[string]*code
 	files     map[string][]byte // by path
 	uploads   map[string]upload // by attachment_id
-	faults    map[string][]Fault
-	calls     map[string]int
 	atDialog  *Person
 	last      int // the last number given out
 }
@@ -68,37 +44,15 @@ type Server struct {
 // New starts a double. Close it when done. It panics if it cannot listen: a test or a demo cannot go on then.
 func New(opts ...Option) *Server {
 	s := &Server{
-		clock: wallClock{}, addr: "127.0.0.1:0", changed: make(chan struct{}),
 		apps: map[string]*App{}, pages: map[string]*Page{}, customers: map[string]*Customer{}, tokens: map[string]*token{}, codes: map[string]*code{},
-		files: map[string][]byte{}, uploads: map[string]upload{}, faults: map[string][]Fault{}, calls: map[string]int{},
-		outward: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 100},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Timeout:       20 * time.Second, // wire/messenger.md §3
-		},
+		files: map[string][]byte{}, uploads: map[string]upload{},
 	}
+	s.Faults = double.NewFaults(&s.Base)
 	for _, o := range opts {
 		o(s)
 	}
-	s.ctx, s.stop = context.WithCancel(context.Background())
-	listener, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		panic(fmt.Sprintf("messengertest: listen on %s: %v", s.addr, err))
-	}
-	s.URL = "http://" + listener.Addr().String()
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	s.workers.Go(func() { _ = s.http.Serve(listener) })
+	s.Start("messengertest", s, 20*time.Second) // wire/messenger.md §3
 	return s
-}
-
-// Close stops deliveries and the listener and waits until nothing of the double runs any more.
-func (s *Server) Close() {
-	s.mu.Lock() // after this no worker is started
-	s.stop()
-	s.mu.Unlock()
-	_ = s.http.Close()
-	s.workers.Wait()
-	s.outward.CloseIdleConnections()
 }
 
 // number gives out the next number. The caller holds the lock.
@@ -114,7 +68,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := version.ReplaceAllString(r.URL.Path, "/")
 	switch {
 	case strings.HasPrefix(path, "/cdn/"):
-		s.serveFile(w, path)
+		s.serveFile(w, r, path)
 		return
 	case path == "/dialog/oauth":
 		s.dialog(w, r)
@@ -131,19 +85,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer runs one call, with the fault a test asked for in between.
 func (s *Server) answer(w http.ResponseWriter, q *query) {
 	name := q.name()
-	fault, faulty := s.takeFault(name)
-	if faulty && !fault.accepts {
-		fault.write(w, q.ctx, s.ctx)
+	fault, faulty := s.Take(name)
+	if faulty && !fault.Accepts() {
+		s.Spoil(w, q.ctx, fault)
 		return
 	}
-	s.mu.Lock()
+	s.Mu.Lock()
 	result, fail := s.run(q, name)
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	switch {
 	case fail != nil:
 		writeError(w, fail)
 	case faulty:
-		fault.write(w, q.ctx, s.ctx)
+		s.Spoil(w, q.ctx, fault)
 	default:
 		writeJSON(w, http.StatusOK, result)
 	}
@@ -190,31 +144,6 @@ var edges = map[string]func(*Page, *query, *token) (any, *graphError){
 	"POST request_thread_control": (*Page).requestThread,
 	"POST release_thread_control": (*Page).releaseThread,
 	"GET thread_owner":            (*Page).threadOwner,
-}
-
-// announce wakes everybody who waits for a state. The caller holds s.mu.
-func (s *Server) announce() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// wait blocks until cond, read under the lock, holds.
-func (s *Server) wait(ctx context.Context, what string, cond func() bool) error {
-	for {
-		s.mu.Lock()
-		done, changed := cond(), s.changed
-		s.mu.Unlock()
-		if done {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-s.ctx.Done():
-			return errors.New("messengertest: closed while waiting for " + what)
-		case <-ctx.Done():
-			return fmt.Errorf("messengertest: waiting for %s: %w", what, ctx.Err())
-		}
-	}
 }
 
 // object is any JSON object of the wire.

@@ -9,40 +9,40 @@ const controlTime = 24 * time.Hour // after which a conversation is nobody's aga
 
 // holder is the app that controls the conversation; empty: it is idle. The caller holds the lock.
 func (k *Customer) holder() string {
-	if k.owner != "" && !k.p.s.clock.Now().Before(k.ownedUntil) {
+	if k.owner != "" && !k.p.s.Clock.Now().Before(k.ownedUntil) {
 		k.owner = ""
 	}
 	return k.owner
 }
 
 // hand gives the conversation to an app, or to nobody. The caller holds the lock.
-func (k *Customer) hand(app string) { k.owner, k.ownedUntil = app, k.p.s.clock.Now().Add(controlTime) }
+func (k *Customer) hand(app string) { k.owner, k.ownedUntil = app, k.p.s.Clock.Now().Add(controlTime) }
 
 // Owner is the app that controls the conversation; empty: it is idle.
 func (k *Customer) Owner() string {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	return k.holder()
 }
 
 // Pass lets the owner hand the conversation to another app, which is told (§5).
 func (k *Customer) Pass(to *App, metadata string) {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	k.pass(to.ID, metadata)
 }
 
 // Take lets an app take the conversation; who had it is told.
 func (k *Customer) Take(by *App) {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	k.take(by.ID, "")
 }
 
 // Ask lets an app ask the owner for the conversation.
 func (k *Customer) Ask(by *App) {
-	k.p.s.mu.Lock()
-	defer k.p.s.mu.Unlock()
+	k.p.s.Mu.Lock()
+	defer k.p.s.Mu.Unlock()
 	k.ask(by.ID, "")
 }
 

@@ -1,11 +1,12 @@
 package telegramtest
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"waggle/channels/double"
 )
 
 // Bot is one bot of the double and what Telegram keeps about it.
@@ -14,15 +15,18 @@ type Bot struct {
 	ID       int64
 	Username string
 
+	// By API method ("sendMessage"); "send" stands for every send method.
+	*double.Faults
+
 	s     *Server
 	token string
 
-	// Everything below is guarded by s.mu.
+	// Everything below is guarded by s.Mu.
 	chats   map[int64]*chat
 	files   map[string]*file
-	faults  map[string][]Fault
 	slow    time.Duration
-	calls   map[string]int
+	presses map[string]*press
+	albums  int
 	nextID  int64 // the next update_id
 	pending []*update
 	allowed []string // nil: the default set
@@ -51,11 +55,11 @@ func (s *Server) AddBot(token, username string) *Bot {
 	if !ok || err != nil || n <= 0 {
 		panic("telegramtest: a token looks like 123456:secret")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	b := &Bot{
-		ID: n, Username: username, s: s, token: token, nextID: 700000001,
-		chats: map[int64]*chat{}, files: map[string]*file{}, faults: map[string][]Fault{}, calls: map[string]int{},
+		ID: n, Username: username, Faults: double.NewFaults(&s.Base), s: s, token: token, nextID: 700000001,
+		chats: map[int64]*chat{}, files: map[string]*file{}, presses: map[string]*press{},
 		retry: make(chan struct{}),
 	}
 	s.bots[token] = b
@@ -65,8 +69,8 @@ func (s *Server) AddBot(token, username string) *Bot {
 // ReplaceToken is what BotFather's /revoke does: the old token answers 401 from now on, the bot, its chats and its
 // webhook stay.
 func (b *Bot) ReplaceToken(token string) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	delete(b.s.bots, b.token)
 	b.token = token
 	b.s.bots[token] = b
@@ -74,50 +78,51 @@ func (b *Bot) ReplaceToken(token string) {
 
 // Revoke kills the token without a new one.
 func (b *Bot) Revoke() {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	delete(b.s.bots, b.token)
-}
-
-// Calls counts the calls of an API method so far, refused ones too.
-func (b *Bot) Calls(method string) int {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
-	return b.calls[strings.ToLower(method)]
-}
-
-// WaitForCalls blocks until the method was called n times.
-func (b *Bot) WaitForCalls(ctx context.Context, method string, n int) error {
-	return b.s.wait(ctx, "calls of "+method, func() bool { return b.calls[strings.ToLower(method)] >= n })
 }
 
 type handler func(*Bot, *query) (result any, description string, fail *apiError)
 
+// methods are those that a webhook's answer cannot carry (§4); the others are calls.
 var methods = map[string]handler{
 	"getme":          (*Bot).getMe,
 	"setwebhook":     (*Bot).setWebhook,
 	"deletewebhook":  (*Bot).deleteWebhook,
 	"getwebhookinfo": (*Bot).getWebhookInfo,
 	"getupdates":     (*Bot).getUpdates,
-	"sendmessage":    (*Bot).sendMessage,
-	"sendphoto":      (*Bot).sendMedia,
-	"senddocument":   (*Bot).sendMedia,
-	"sendvoice":      (*Bot).sendMedia,
-	"sendvideo":      (*Bot).sendMedia,
-	"sendaudio":      (*Bot).sendMedia,
 	"getfile":        (*Bot).getFile,
+}
+
+// calls are the methods that come by a call or in the answer to a webhook.
+var calls = map[string]handler{
+	"answercallbackquery": (*Bot).answerCallbackQuery,
+	"sendmessage":         (*Bot).sendMessage,
+	"sendphoto":           (*Bot).sendMedia,
+	"senddocument":        (*Bot).sendMedia,
+	"sendvoice":           (*Bot).sendMedia,
+	"sendvideo":           (*Bot).sendMedia,
+	"sendaudio":           (*Bot).sendMedia,
 }
 
 // answer runs one call, with the fault a test asked for in between.
 func (b *Bot) answer(w http.ResponseWriter, q *query) {
 	handle := methods[q.method]
 	if handle == nil {
+		handle = calls[q.method]
+	}
+	if handle == nil {
 		writeError(w, &apiError{Code: 404, Description: "Not Found: method not found"}) // §1
 		return
 	}
-	fault, faulty := b.takeFault(q.method)
-	if faulty && !fault.accepts {
-		fault.write(w, q.ctx, b.s.ctx)
+	var groups []string
+	if strings.HasPrefix(q.method, "send") {
+		groups = []string{"send"}
+	}
+	fault, faulty := b.Take(q.method, groups...)
+	if faulty && !fault.Accepts() {
+		b.s.Spoil(w, q.ctx, fault)
 		return
 	}
 	if !b.linger(q.ctx, q.method) {
@@ -130,7 +135,7 @@ func (b *Bot) answer(w http.ResponseWriter, q *query) {
 	case fail != nil:
 		writeError(w, fail)
 	case faulty:
-		fault.write(w, q.ctx, b.s.ctx)
+		b.s.Spoil(w, q.ctx, fault)
 	default:
 		writeResult(w, result, description)
 	}
@@ -154,7 +159,7 @@ func (b *Bot) user() object {
 
 // ResetLimits forgets that setWebhook was called just now.
 func (b *Bot) ResetLimits() {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	b.hookAllowedAt = time.Time{}
 }

@@ -40,6 +40,7 @@ type Received struct {
 	Text      string // text or caption, after its markup was parsed
 	ReplyTo   int64  // 0: no reply
 	FileName  string
+	FileMIME  string
 	File      []byte
 	At        time.Time
 }
@@ -53,8 +54,8 @@ type Customer struct {
 
 // Customer returns the customer with this user id. He is known to Telegram, but to the bot only once he writes.
 func (b *Bot) Customer(id int64, firstName string) *Customer {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	c := b.chats[id]
 	if c == nil {
 		c = &chat{
@@ -68,8 +69,8 @@ func (b *Bot) Customer(id int64, firstName string) *Customer {
 
 // Named sets the customer's last name and username.
 func (k *Customer) Named(last, username string) *Customer {
-	k.b.s.mu.Lock()
-	defer k.b.s.mu.Unlock()
+	k.b.s.Mu.Lock()
+	defer k.b.s.Mu.Unlock()
 	k.c.user["last_name"], k.c.user["username"] = last, username
 	return k
 }
@@ -84,9 +85,9 @@ func (k *Customer) Start() int64 {
 
 // Reply answers a message of the chat.
 func (k *Customer) Reply(to int64, text string) int64 {
-	k.b.s.mu.Lock()
+	k.b.s.Mu.Lock()
 	answered := maps.Clone(k.c.messages[to])
-	k.b.s.mu.Unlock()
+	k.b.s.Mu.Unlock()
 	delete(answered, "reply_to_message") // §3: without nested reply
 	return k.Send(object{"text": text, "reply_to_message": answered})
 }
@@ -95,23 +96,16 @@ func (k *Customer) Reply(to int64, text string) int64 {
 // unblocks it first, as the apps do.
 func (k *Customer) Send(content map[string]any) int64 {
 	k.Unblock()
-	k.b.s.mu.Lock()
-	defer k.b.s.mu.Unlock()
+	k.b.s.Mu.Lock()
+	defer k.b.s.Mu.Unlock()
 	k.c.started = true
-	m := k.c.add(maps.Clone(content), k.c.user, k.b.s.clock.Now())
+	m := k.c.add(maps.Clone(content), k.c.user, k.b.s.Clock.Now())
 	k.b.push("message", m)
 	return k.c.lastID
 }
 
 // Edit changes the text of an own message.
-func (k *Customer) Edit(messageID int64, text string) {
-	k.b.s.mu.Lock()
-	defer k.b.s.mu.Unlock()
-	edited := maps.Clone(k.c.messages[messageID])
-	edited["text"], edited["edit_date"] = text, k.b.s.clock.Now().Unix()
-	k.c.messages[messageID] = edited
-	k.b.push("edited_message", edited)
-}
+func (k *Customer) Edit(messageID int64, text string) { k.edit(messageID, object{"text": text}) }
 
 // Block blocks the bot: it may not write any more and is told so (§3 my_chat_member).
 func (k *Customer) Block() { k.member(true) }
@@ -120,8 +114,8 @@ func (k *Customer) Block() { k.member(true) }
 func (k *Customer) Unblock() { k.member(false) }
 
 func (k *Customer) member(blocked bool) {
-	k.b.s.mu.Lock()
-	defer k.b.s.mu.Unlock()
+	k.b.s.Mu.Lock()
+	defer k.b.s.Mu.Unlock()
 	if k.c.blocked == blocked {
 		return
 	}
@@ -131,27 +125,27 @@ func (k *Customer) member(blocked bool) {
 		true:  {"user": k.b.user(), "status": "kicked", "until_date": 0},
 	}
 	k.b.push("my_chat_member", object{
-		"chat": k.c.info(), "from": k.c.user, "date": k.b.s.clock.Now().Unix(),
+		"chat": k.c.info(), "from": k.c.user, "date": k.b.s.Clock.Now().Unix(),
 		"old_chat_member": status[!blocked], "new_chat_member": status[blocked],
 	})
 }
 
 // Deactivate deletes the customer's account.
 func (k *Customer) Deactivate() {
-	k.b.s.mu.Lock()
-	defer k.b.s.mu.Unlock()
+	k.b.s.Mu.Lock()
+	defer k.b.s.Mu.Unlock()
 	k.c.deactivated = true
 }
 
 // Inbox lists what the bot sent, in the order Telegram took it.
 func (k *Customer) Inbox() []Received {
-	k.b.s.mu.Lock()
-	defer k.b.s.mu.Unlock()
+	k.b.s.Mu.Lock()
+	defer k.b.s.Mu.Unlock()
 	return append([]Received(nil), k.c.inbox...)
 }
 
 // WaitFor blocks until the customer has n messages of the bot and returns all he has.
 func (k *Customer) WaitFor(ctx context.Context, n int) ([]Received, error) {
-	err := k.b.s.wait(ctx, "messages of the bot", func() bool { return len(k.c.inbox) >= n })
+	err := k.b.s.Wait(ctx, "messages of the bot", func() bool { return len(k.c.inbox) >= n })
 	return k.Inbox(), err
 }

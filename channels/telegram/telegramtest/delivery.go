@@ -19,25 +19,25 @@ type Failure struct {
 
 // Failures lists every failed delivery so far.
 func (b *Bot) Failures() []Failure {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	return append([]Failure(nil), b.failures...)
 }
 
 // WaitForFailures blocks until n deliveries have failed since the start.
 func (b *Bot) WaitForFailures(ctx context.Context, n int) error {
-	return b.s.wait(ctx, "failed deliveries", func() bool { return len(b.failures) >= n })
+	return b.s.Wait(ctx, "failed deliveries", func() bool { return len(b.failures) >= n })
 }
 
 // WaitDelivered blocks until nothing is pending: every update was answered 2xx, confirmed, dropped or has expired.
 func (b *Bot) WaitDelivered(ctx context.Context) error {
-	return b.s.wait(ctx, "pending updates", func() bool { b.expire(); return len(b.pending) == 0 })
+	return b.s.Wait(ctx, "pending updates", func() bool { b.expire(); return len(b.pending) == 0 })
 }
 
 // RetryNow makes every delivery that waits for its retry happen at once.
 func (b *Bot) RetryNow() {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	close(b.retry)
 	b.retry = make(chan struct{})
 }
@@ -45,13 +45,13 @@ func (b *Bot) RetryNow() {
 // deliver starts a worker for every queue that has updates and none. The caller holds the lock.
 func (b *Bot) deliver() {
 	hook := b.hook
-	if hook == nil || b.s.ctx.Err() != nil {
+	if hook == nil || b.s.Context.Err() != nil {
 		return
 	}
 	for _, u := range b.pending {
 		if !hook.busy[u.queue] {
 			hook.busy[u.queue] = true
-			b.s.workers.Go(func() { b.drain(hook, u.queue) })
+			b.s.Workers.Go(func() { b.drain(hook, u.queue) })
 		}
 	}
 }
@@ -63,9 +63,12 @@ func (b *Bot) drain(hook *webhook, queue string) {
 		if u == nil {
 			return
 		}
-		answer := hook.post(b.s.outward, u)
+		answer := hook.post(b.s.Outward, u)
 		if hook.ctx.Err() != nil {
 			return
+		}
+		if answer.status/100 == 2 {
+			b.callBack(answer.body)
 		}
 		if again := b.record(hook, u, answer); again != nil {
 			again(hook.ctx)
@@ -74,8 +77,8 @@ func (b *Bot) drain(hook *webhook, queue string) {
 }
 
 func (b *Bot) next(hook *webhook, queue string) *update {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	b.expire()
 	if b.hook == hook {
 		for _, u := range b.pending {
@@ -85,7 +88,7 @@ func (b *Bot) next(hook *webhook, queue string) *update {
 		}
 	}
 	delete(hook.busy, queue)
-	b.s.announce()
+	b.s.Announce()
 	return nil
 }
 
@@ -94,6 +97,7 @@ type answered struct {
 	status     int // 0: no answer
 	message    string
 	retryAfter time.Duration
+	body       []byte
 }
 
 // post sends the headers of §4 and one Update.
@@ -123,8 +127,8 @@ func (h *webhook) post(client *http.Client, u *update) answered {
 		return answered{message: "Webhook connection closed"}
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))
 	a := answered{status: res.StatusCode}
+	a.body, _ = io.ReadAll(io.LimitReader(res.Body, 1<<20)) // half an answer is an answer
 	if res.StatusCode/100 != 2 {
 		a.message = "Wrong response from the webhook: " + res.Status
 	}
@@ -136,13 +140,13 @@ func (h *webhook) post(client *http.Client, u *update) answered {
 
 // record settles one delivery. It returns the wait before the next attempt, or nil to go on at once.
 func (b *Bot) record(hook *webhook, u *update, a answered) func(context.Context) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
-	defer b.s.announce()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
+	defer b.s.Announce()
 	if b.hook != hook {
 		return nil
 	}
-	now := b.s.clock.Now()
+	now := b.s.Clock.Now()
 	if a.status/100 == 2 {
 		b.gone410 = time.Time{}
 		if u.repeats > 0 {
@@ -163,7 +167,7 @@ func (b *Bot) record(hook *webhook, u *update, a answered) func(context.Context)
 	if wait == 0 {
 		return nil
 	}
-	retry, late := b.retry, b.s.clock.After(wait)
+	retry, late := b.retry, b.s.Clock.After(wait)
 	return func(ctx context.Context) {
 		select {
 		case <-retry:
@@ -202,5 +206,5 @@ func (b *Bot) goneForGood(status int, now time.Time) bool {
 
 // WaitForPending blocks until exactly n updates are pending.
 func (b *Bot) WaitForPending(ctx context.Context, n int) error {
-	return b.s.wait(ctx, "pending updates", func() bool { return len(b.pending) == n })
+	return b.s.Wait(ctx, "pending updates", func() bool { return len(b.pending) == n })
 }

@@ -19,16 +19,9 @@ type file struct {
 	until time.Time
 }
 
-// SendPhoto sends a picture in two sizes (§3: PhotoSize ascending).
+// SendPhoto sends a picture.
 func (k *Customer) SendPhoto(data []byte, caption string) int64 {
-	small := k.keep("photos", ".jpg", data[:len(data)/2], 0)
-	big := k.keep("photos", ".jpg", data, 0)
-	small["width"], small["height"], big["width"], big["height"] = 90, 67, 1280, 960
-	m := object{"photo": []object{small, big}}
-	if caption != "" {
-		m["caption"] = caption
-	}
-	return k.Send(m)
+	return k.Send(k.photo(data, caption, nil))
 }
 
 // SendDocument sends a file.
@@ -52,8 +45,8 @@ func (k *Customer) SendVoice(data []byte, seconds int) int64 {
 
 // keep stores a file and returns its description.
 func (k *Customer) keep(folder, extension string, data []byte, size int64) object {
-	k.b.s.mu.Lock()
-	defer k.b.s.mu.Unlock()
+	k.b.s.Mu.Lock()
+	defer k.b.s.Mu.Unlock()
 	return k.b.keep(folder, extension, data, max(size, int64(len(data))))
 }
 
@@ -71,8 +64,8 @@ func (b *Bot) getFile(q *query) (any, string, *apiError) {
 	if id == "" {
 		return nil, "", badRequest("file_id not specified")
 	}
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	f := b.files[id]
 	if f == nil {
 		return nil, "", badRequest("wrong file_id or the file is temporarily unavailable")
@@ -80,7 +73,7 @@ func (b *Bot) getFile(q *query) (any, string, *apiError) {
 	if f.size > maxDownload {
 		return nil, "", badRequest("file is too big")
 	}
-	f.until = b.s.clock.Now().Add(linkLife)
+	f.until = b.s.Clock.Now().Add(linkLife)
 	return object{"file_id": id, "file_unique_id": "AQAD" + id, "file_size": f.size, "file_path": f.path}, "", nil
 }
 
@@ -102,10 +95,10 @@ func (s *Server) serveFile(w http.ResponseWriter, rest string) {
 }
 
 func (b *Bot) linked(path string) ([]byte, bool) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	for _, f := range b.files {
-		if f.path == path && b.s.clock.Now().Before(f.until) {
+		if f.path == path && b.s.Clock.Now().Before(f.until) {
 			return f.data, true
 		}
 	}

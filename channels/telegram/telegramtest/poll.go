@@ -11,9 +11,9 @@ type poller struct{ abort chan *apiError }
 
 // getUpdates is §2 getUpdates and the 409 rows of §1.
 func (b *Bot) getUpdates(q *query) (any, string, *apiError) {
-	b.s.mu.Lock()
+	b.s.Mu.Lock()
 	if b.hook != nil {
-		b.s.mu.Unlock()
+		b.s.Mu.Unlock()
 		return nil, "", b.conflicted(q, conflict("can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"))
 	}
 	b.abortPoll(conflict("terminated by other getUpdates request; make sure that only one bot instance is running"))
@@ -21,17 +21,17 @@ func (b *Bot) getUpdates(q *query) (any, string, *apiError) {
 	limit, timeout := b.startPoll(q)
 	me := &poller{abort: make(chan *apiError, 1)}
 	b.poller = me
-	b.s.mu.Unlock()
+	b.s.Mu.Unlock()
 	defer b.endPoll(me)
 
 	var late <-chan time.Time
 	if timeout > 0 {
-		late = b.s.clock.After(timeout)
+		late = b.s.Clock.After(timeout)
 	}
 	for {
-		b.s.mu.Lock()
-		found, changed := b.page(limit), b.s.changed
-		b.s.mu.Unlock()
+		b.s.Mu.Lock()
+		found, changed := b.page(limit), b.s.Changed()
+		b.s.Mu.Unlock()
 		if len(found) > 0 || timeout == 0 {
 			return found, "", nil
 		}
@@ -43,7 +43,7 @@ func (b *Bot) getUpdates(q *query) (any, string, *apiError) {
 			return found, "", nil
 		case <-q.ctx.Done():
 			return found, "", nil
-		case <-b.s.ctx.Done():
+		case <-b.s.Context.Done():
 			return found, "", nil
 		}
 	}
@@ -58,7 +58,7 @@ func (b *Bot) startPoll(q *query) (limit int, timeout time.Duration) {
 		limit = 100
 	}
 	timeout = time.Duration(min(max(q.int("timeout", 0), 0), 50)) * time.Second // clamped to 50
-	now := b.s.clock.Now()
+	now := b.s.Clock.Now()
 	if since := now.Sub(b.pollStarted); offset == b.pollOffset && !b.pollStarted.IsZero() {
 		if since < 3*time.Second {
 			timeout = max(timeout, 3*time.Second)
@@ -74,7 +74,7 @@ func (b *Bot) startPoll(q *query) (limit int, timeout time.Duration) {
 	case offset < 0 && len(b.pending) > int(-offset):
 		b.pending = b.pending[len(b.pending)-int(-offset):]
 	}
-	b.s.announce()
+	b.s.Announce()
 	return limit, timeout
 }
 
@@ -98,8 +98,8 @@ func (b *Bot) abortPoll(fail *apiError) {
 }
 
 func (b *Bot) endPoll(me *poller) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	if b.poller == me {
 		b.poller = nil
 	}
@@ -107,16 +107,16 @@ func (b *Bot) endPoll(me *poller) {
 
 // conflicted delays a 409 that follows another within 3 s by 3 s (§1 Rules).
 func (b *Bot) conflicted(q *query, fail *apiError) *apiError {
-	b.s.mu.Lock()
-	now := b.s.clock.Now()
+	b.s.Mu.Lock()
+	now := b.s.Clock.Now()
 	again := !b.lastConflictAt.IsZero() && now.Sub(b.lastConflictAt) < 3*time.Second
 	b.lastConflictAt = now
-	b.s.mu.Unlock()
+	b.s.Mu.Unlock()
 	if again {
 		select {
-		case <-b.s.clock.After(3 * time.Second):
+		case <-b.s.Clock.After(3 * time.Second):
 		case <-q.ctx.Done():
-		case <-b.s.ctx.Done():
+		case <-b.s.Context.Done():
 		}
 	}
 	return fail

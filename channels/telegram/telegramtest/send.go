@@ -54,7 +54,7 @@ func (b *Bot) sendMedia(q *query) (any, string, *apiError) {
 	if caption != "" {
 		message["caption"] = caption
 	}
-	return b.send(q, message, Received{Text: caption, FileName: up.name, File: up.data})
+	return b.send(q, message, Received{Text: caption, FileName: up.name, FileMIME: up.mime, File: up.data})
 }
 
 // media finds the file of a send: an upload under the kind's own name, one it points at by attach://, or a known file_id.
@@ -68,8 +68,8 @@ func (b *Bot) media(q *query, kind string) (upload, object, *apiError) {
 		if fail := checkUpload(up, kind); fail != nil {
 			return up, nil, fail
 		}
-		b.s.mu.Lock()
-		defer b.s.mu.Unlock()
+		b.s.Mu.Lock()
+		defer b.s.Mu.Unlock()
 		content := b.keep(kind+"s", "", up.data, int64(len(up.data)))
 		content["file_name"], content["mime_type"] = up.name, up.mime
 		return up, content, nil
@@ -80,8 +80,8 @@ func (b *Bot) media(q *query, kind string) (upload, object, *apiError) {
 	if strings.HasPrefix(value, "http://") || strings.HasPrefix(value, "https://") {
 		return up, nil, badRequest("failed to get HTTP URL content") // the double reaches nothing outside
 	}
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	f := b.files[value]
 	if f == nil {
 		return up, nil, badRequest("wrong file_id or the file is temporarily unavailable")
@@ -115,8 +115,8 @@ func checkUpload(up upload, kind string) *apiError {
 
 // send puts a checked message into the customer's chat.
 func (b *Bot) send(q *query, content object, got Received) (any, string, *apiError) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	c, fail := b.reachable(q.args["chat_id"])
 	if fail != nil {
 		return nil, "", fail
@@ -134,11 +134,11 @@ func (b *Bot) send(q *query, content object, got Received) (any, string, *apiErr
 		}
 		content["reply_to_message"] = answered
 	}
-	now := b.s.clock.Now()
+	now := b.s.Clock.Now()
 	m := c.add(content, b.user(), now)
 	got.MessageID, got.Method, got.ReplyTo, got.At = c.lastID, q.method, replyTo, now
 	c.inbox = append(c.inbox, got)
-	b.s.announce()
+	b.s.Announce()
 	return m, "", nil
 }
 

@@ -7,37 +7,24 @@
 package telegramtest
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"waggle/channels/double"
 )
-
-// Clock is the time the double lives by: message dates, expiry, long polls, webhook retries.
-type Clock interface {
-	Now() time.Time
-	After(d time.Duration) <-chan time.Time
-}
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time                         { return time.Now() }
-func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // Option changes how New builds a Server.
 type Option func(*Server)
 
 // WithClock replaces the wall clock.
-func WithClock(c Clock) Option { return func(s *Server) { s.clock = c } }
+func WithClock(c double.Clock) Option { return func(s *Server) { s.Clock = c } }
 
 // WithAddr listens on addr ("127.0.0.1:8081") instead of a free loopback port.
-func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
+func WithAddr(addr string) Option { return func(s *Server) { s.Addr = addr } }
 
 // WithCloudRules refuses webhook URLs that api.telegram.org refuses: no https, a port other than 80, 88, 443 or
 // 8443, a reserved address (wire/telegram.md §2 setWebhook).
@@ -45,57 +32,20 @@ func WithCloudRules() Option { return func(s *Server) { s.cloud = true } }
 
 // Server is one Bot API server with any number of bots. All methods may be called from any goroutine.
 type Server struct {
-	// URL is the base address without a slash at its end; the API is at URL + "/bot<token>/<method>".
-	URL string
+	double.Base // the API is at its URL + "/bot<token>/<method>"
 
-	clock Clock
-	addr  string
 	cloud bool
-
-	http    *http.Server
-	outward *http.Client // delivers webhooks and fetches files given by URL
-	ctx     context.Context
-	stop    context.CancelFunc
-	workers sync.WaitGroup
-
-	mu      sync.Mutex
-	changed chan struct{} // closed and replaced whenever anything a waiter may look at changes
-	bots    map[string]*Bot
+	bots  map[string]*Bot
 }
 
 // New starts a double. Close it when done. It panics if it cannot listen: a test or a demo cannot go on then.
 func New(opts ...Option) *Server {
-	s := &Server{
-		clock: wallClock{}, addr: "127.0.0.1:0",
-		bots: map[string]*Bot{}, changed: make(chan struct{}),
-		outward: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 100},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // §4: 3xx is a failure
-			Timeout:       60 * time.Second,                                                              // §4: HttpOutboundConnection(0, 50, 60)
-		},
-	}
+	s := &Server{bots: map[string]*Bot{}}
 	for _, o := range opts {
 		o(s)
 	}
-	s.ctx, s.stop = context.WithCancel(context.Background())
-	listener, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		panic(fmt.Sprintf("telegramtest: listen on %s: %v", s.addr, err))
-	}
-	s.URL = "http://" + listener.Addr().String()
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	s.workers.Go(func() { _ = s.http.Serve(listener) })
+	s.Start("telegramtest", s, time.Minute) // §4: HttpOutboundConnection(0, 50, 60); 3xx is a failure
 	return s
-}
-
-// Close stops deliveries and the listener and waits until nothing of the double runs any more.
-func (s *Server) Close() {
-	s.mu.Lock() // after this deliver starts no worker
-	s.stop()
-	s.mu.Unlock()
-	_ = s.http.Close()
-	s.workers.Wait()
-	s.outward.CloseIdleConnections()
 }
 
 // ServeHTTP answers /bot<token>/<method> and /file/bot<token>/<path>.
@@ -136,38 +86,13 @@ func (s *Server) authorise(token string) (*Bot, *apiError) {
 	if n <= 0 || n >= 1<<54 {
 		return nil, &apiError{Code: 401, Description: "Unauthorized: invalid token specified"}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	bot := s.bots[token]
 	if bot == nil {
 		return nil, &apiError{Code: 401, Description: "Unauthorized"}
 	}
 	return bot, nil
-}
-
-// announce wakes everybody who waits for a state. The caller holds s.mu.
-func (s *Server) announce() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// wait blocks until cond, read under the lock, holds.
-func (s *Server) wait(ctx context.Context, what string, cond func() bool) error {
-	for {
-		s.mu.Lock()
-		done, changed := cond(), s.changed
-		s.mu.Unlock()
-		if done {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-s.ctx.Done():
-			return errors.New("telegramtest: closed while waiting for " + what)
-		case <-ctx.Done():
-			return fmt.Errorf("telegramtest: waiting for %s: %w", what, ctx.Err())
-		}
-	}
 }
 
 // apiError is a refusal as the Bot API words it (§1 "Failure").

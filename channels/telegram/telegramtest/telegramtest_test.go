@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"waggle/channels/double"
 	"waggle/channels/telegram/telegramtest"
 )
 
@@ -276,7 +277,7 @@ func TestFaults(t *testing.T) {
 	c, bot := start(t)
 	ann := bot.Customer(5, "Ann")
 	ann.Start()
-	bot.FailNext("send", telegramtest.TooManyRequests(17), telegramtest.BadGateway(), telegramtest.ServerError(), telegramtest.Migrated(-100))
+	bot.FailNext("send", telegramtest.TooManyRequests(17), double.BadGateway(), telegramtest.ServerError(), telegramtest.Migrated(-100))
 	send := func() answer { return c.call("sendMessage", `{"chat_id":5,"text":"x"}`) }
 
 	flood := send()
@@ -291,7 +292,7 @@ func TestFaults(t *testing.T) {
 	assert.EqualValues(t, -100, send().Parameters["migrate_to_chat_id"])
 	assert.Empty(t, ann.Inbox())
 
-	bot.FailNext("sendMessage", telegramtest.AfterAccepting(telegramtest.Drop()), telegramtest.AfterAccepting(telegramtest.Hang()))
+	bot.FailNext("sendMessage", double.AfterAccepting(double.Drop()), double.AfterAccepting(double.Hang()))
 	for n := 1; n <= 2; n++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)

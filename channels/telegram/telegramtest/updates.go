@@ -24,8 +24,8 @@ var notByDefault = []string{"chat_member", "message_reaction", "message_reaction
 // Push queues any Update: kind is the name of its one field ("channel_post", "message", …), payload its value.
 // It returns the update_id, or 0 if the bot's allowed_updates leave the kind out.
 func (b *Bot) Push(kind string, payload map[string]any) int64 {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	return b.push(kind, payload)
 }
 
@@ -33,7 +33,7 @@ func (b *Bot) push(kind string, payload object) int64 {
 	if !b.wants(kind) {
 		return 0
 	}
-	now := b.s.clock.Now()
+	now := b.s.Clock.Now()
 	id := b.nextID
 	b.nextID++
 	body, err := json.Marshal(object{"update_id": id, kind: payload})
@@ -88,27 +88,27 @@ func (b *Bot) schedule(u *update) {
 	} else {
 		b.pending = append(b.pending, u)
 	}
-	b.s.announce()
+	b.s.Announce()
 	b.deliver()
 }
 
 // DuplicateNext makes the next n updates arrive twice, although the first delivery was answered 2xx.
 func (b *Bot) DuplicateNext(n int) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	b.duplicates = n
 }
 
 // ReorderNext holds the next n updates back and delivers them last first.
 func (b *Bot) ReorderNext(n int) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	b.reorder, b.reorderWanted = nil, n
 }
 
 // expire drops what is older than Telegram keeps (§4: 24 h). The caller holds the lock.
 func (b *Bot) expire() {
-	now := b.s.clock.Now()
+	now := b.s.Clock.Now()
 	b.pending = slices.DeleteFunc(b.pending, func(u *update) bool { return !u.expires.After(now) })
 }
 

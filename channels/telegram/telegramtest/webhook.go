@@ -29,8 +29,8 @@ type WebhookState struct {
 
 // Webhook tells the bot's webhook state.
 func (b *Bot) Webhook() WebhookState {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	b.expire()
 	state := WebhookState{AllowedUpdates: slices.Clone(b.allowed), Pending: len(b.pending), LastError: b.lastError}
 	if b.hook != nil {
@@ -45,9 +45,9 @@ func (b *Bot) setWebhook(q *query) (any, string, *apiError) {
 	if target == "" {
 		return b.deleteWebhook(q)
 	}
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
-	now := b.s.clock.Now()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
+	now := b.s.Clock.Now()
 	if now.Before(b.hookAllowedAt) {
 		return nil, "", tooMany(1) // §1: more than once a second
 	}
@@ -72,8 +72,8 @@ func (b *Bot) setWebhook(q *query) (any, string, *apiError) {
 
 // deleteWebhook is §2 deleteWebhook: pending updates stay for getUpdates unless they are to be dropped.
 func (b *Bot) deleteWebhook(q *query) (any, string, *apiError) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	if b.hook == nil && !q.bool("drop_pending_updates") {
 		return true, "Webhook is already deleted", nil
 	}
@@ -83,8 +83,8 @@ func (b *Bot) deleteWebhook(q *query) (any, string, *apiError) {
 
 // getWebhookInfo is §2 WebhookInfo: pending_update_count always, allowed_updates only if not the default set.
 func (b *Bot) getWebhookInfo(*query) (any, string, *apiError) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
 	b.expire()
 	info := object{"url": "", "has_custom_certificate": false, "pending_update_count": len(b.pending)}
 	if b.hook != nil {
@@ -117,11 +117,11 @@ func (b *Bot) replaceHook(next *webhook, drop bool) {
 	b.hook, b.lastError, b.gone410 = next, "", time.Time{}
 	if next != nil {
 		b.abortPoll(conflict("terminated by setWebhook request"))
-		next.ctx, next.cancel = context.WithCancel(b.s.ctx)
+		next.ctx, next.cancel = context.WithCancel(b.s.Context)
 		next.slots = make(chan struct{}, next.maxConnections)
 		b.deliver()
 	}
-	b.s.announce()
+	b.s.Announce()
 }
 
 var secretCharacters = regexp.MustCompile(`^[A-Za-z0-9_-]*$`)

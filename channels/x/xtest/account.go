@@ -16,7 +16,7 @@ type App struct {
 	s                                   *Server
 	consumerKey, consumerSecret, bearer string
 
-	// Everything below is guarded by s.mu.
+	// Everything below is guarded by s.Mu.
 	noCredits  string // body of the 402; empty: there are credits
 	retired    bool   // no Account Activity API
 	hookLimit  int
@@ -31,17 +31,24 @@ type App struct {
 
 // AddApp registers an app by its Consumer Key, Secret Key and Bearer Token.
 func (s *Server) AddApp(consumerKey, consumerSecret, bearer string) *App {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	a := &App{s: s, consumerKey: consumerKey, consumerSecret: consumerSecret, bearer: bearer, hookLimit: 1} // §5.4: pay-per-use has one
 	s.apps = append(s.apps, a)
 	return a
 }
 
+// ReplaceSecret gives the app another Secret Key, as Regenerate in X's console does.
+func (a *App) ReplaceSecret(consumerSecret string) {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	a.consumerSecret = consumerSecret
+}
+
 // RetireAccountActivity takes the Account Activity API away from the app, as X means to.
 func (a *App) RetireAccountActivity() {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.retired = true
 }
 
@@ -52,7 +59,7 @@ type Account struct {
 	s   *Server
 	app *App
 
-	// Everything below is guarded by s.mu.
+	// Everything below is guarded by s.Mu.
 	token, secret string
 	noMessages    bool // the token was made before the app's permission was
 	messages      []*message
@@ -63,8 +70,8 @@ type Account struct {
 
 // AddAccount lets an account use the app with an access token that may use Direct Messages.
 func (a *App) AddAccount(id, username, token, secret string) *Account {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	account := &Account{
 		ID: id, Username: username, s: a.s, app: a, token: token, secret: secret, people: map[string]*Customer{}, used: map[string]window{}, uploads: map[string]*upload{},
 	}
@@ -75,8 +82,8 @@ func (a *App) AddAccount(id, username, token, secret string) *Account {
 // Regenerate gives the account another token; the old one is worth nothing any more. Without messages it is one that was made
 // before the app had the permission “Read and write and Direct message”.
 func (a *Account) Regenerate(token, secret string, messages bool) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.token, a.secret, a.noMessages = token, secret, !messages
 }
 
@@ -92,24 +99,26 @@ type Customer struct {
 
 // Received is a message of the account in a customer's app.
 type Received struct {
-	ID, Text string
-	Media    []byte // of an attachment
+	ID, Text  string
+	Media     []byte // of an attachment
+	MediaKind string // photo, animated_gif, video
+	MediaMIME string
 }
 
 // message is one of an account's Direct Messages.
 type message struct {
-	id, sender, recipient, text, link string
-	appID                             string
-	at                                time.Time
-	file                              string // name under /files; empty: none
-	kind                              string // of the file: photo, video
-	group                             string // id of a conversation of many
+	id, sender, recipient, text string
+	appID                       string
+	at                          time.Time
+	file                        string // name under /files; empty: none
+	kind, mime                  string // of the file: photo, video; its type as the account told it
+	group                       string // id of a conversation of many
 }
 
 // Customer returns the person with this id.
 func (a *Account) Customer(id, name, username string) *Customer {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	if a.people[id] == nil {
 		a.people[id] = &Customer{ID: id, Name: name, Username: username, a: a}
 	}
@@ -124,12 +133,11 @@ func (c *Customer) Write(text string) string {
 // SendFile sends a photo or a video, with a text.
 func (c *Customer) SendFile(kind string, data []byte, text string) string {
 	s := c.a.s
-	s.mu.Lock()
+	s.Mu.Lock()
 	name := fmt.Sprintf("%d.bin", len(s.files))
 	s.files[name] = data
-	s.mu.Unlock()
-	link := "https://t.co/" + strings.TrimSuffix(name, ".bin")
-	return c.a.add(&message{sender: c.ID, recipient: c.a.ID, text: strings.TrimSpace(text + " " + link), link: link, file: name, kind: kind})
+	s.Mu.Unlock()
+	return c.a.add(&message{sender: c.ID, recipient: c.a.ID, text: text, file: name, kind: kind})
 }
 
 // WriteInGroup sends a message to a conversation of several people the account is in.
@@ -145,49 +153,49 @@ func (a *Account) WriteByHand(c *Customer, text string) string {
 // Read is the customer having read everything.
 func (c *Customer) Read() {
 	a := c.a
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	last := a.messages[len(a.messages)-1].id
 	a.push("dm.read", object{"direct_message_mark_read_events": []object{{
-		"created_timestamp": milli(a.s.clock.Now()), "sender_id": c.ID, "target": object{"recipient_id": a.ID}, "last_read_event_id": last,
+		"created_timestamp": milli(a.s.Clock.Now()), "sender_id": c.ID, "target": object{"recipient_id": a.ID}, "last_read_event_id": last,
 	}}})
 }
 
 // Type is the customer beginning to write.
 func (c *Customer) Type() {
 	c.a.Push("dm.indicate_typing", map[string]any{"direct_message_indicate_typing_events": []object{{
-		"created_timestamp": milli(c.a.s.clock.Now()), "sender_id": c.ID, "target": object{"recipient_id": c.a.ID},
+		"created_timestamp": milli(c.a.s.Clock.Now()), "sender_id": c.ID, "target": object{"recipient_id": c.a.ID},
 	}}})
 }
 
 // Refuse makes the customer take no messages of the account any more.
 func (c *Customer) Refuse() {
-	c.a.s.mu.Lock()
-	defer c.a.s.mu.Unlock()
+	c.a.s.Mu.Lock()
+	defer c.a.s.Mu.Unlock()
 	c.refuses = true
 }
 
 // Inbox lists what the account sent, oldest first.
 func (c *Customer) Inbox() []Received {
-	c.a.s.mu.Lock()
-	defer c.a.s.mu.Unlock()
+	c.a.s.Mu.Lock()
+	defer c.a.s.Mu.Unlock()
 	return slices.Clone(c.inbox)
 }
 
 // WaitFor blocks until the customer has n messages of the account and returns all he has.
 func (c *Customer) WaitFor(ctx context.Context, n int) ([]Received, error) {
-	err := c.a.s.wait(ctx, "messages of the account", func() bool { return len(c.inbox) >= n })
+	err := c.a.s.Wait(ctx, "messages of the account", func() bool { return len(c.inbox) >= n })
 	return c.Inbox(), err
 }
 
 // add keeps a message and tells the app of it.
 func (a *Account) add(m *message) string {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
-	m.id, m.at = a.s.newID(), a.s.clock.Now()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	m.id, m.at = a.s.newID(), a.s.Clock.Now()
 	a.messages = append(a.messages, m)
 	if c := a.people[m.recipient]; c != nil {
-		c.inbox = append(c.inbox, Received{ID: m.id, Text: m.text, Media: a.s.files[m.file]})
+		c.inbox = append(c.inbox, Received{ID: m.id, Text: m.text, Media: a.s.files[m.file], MediaKind: m.kind, MediaMIME: m.mime})
 	}
 	event := "dm.received"
 	if m.sender == a.ID {
@@ -196,16 +204,17 @@ func (a *Account) add(m *message) string {
 	if m.group == "" {
 		a.push(event, a.payload(m))
 	}
-	a.s.announce()
+	a.s.Announce()
 	return m.id
 }
 
 // payload is §5.4's direct_message_events.
 func (a *Account) payload(m *message) object {
-	data := object{"text": m.text, "entities": object{"hashtags": []any{}, "symbols": []any{}, "user_mentions": []any{}, "urls": []any{}}}
+	text, urls := m.shown()
+	data := object{"text": text, "entities": object{"hashtags": []any{}, "symbols": []any{}, "user_mentions": []any{}, "urls": urls}}
 	if m.file != "" {
-		file := object{"id": 1, "type": m.kind, "url": m.link, "media_url_https": a.s.URL + "/files/" + m.file}
-		if m.kind == "video" {
+		file := object{"id": 1, "type": m.kind, "url": m.fileLink(), "media_url_https": a.s.URL + "/files/" + m.file}
+		if m.kind != "photo" {
 			file["video_info"] = object{"variants": []object{
 				{"content_type": "application/x-mpegURL", "url": a.s.URL + "/files/none"},
 				{"content_type": "video/mp4", "bitrate": 256000, "url": a.s.URL + "/files/none"},

@@ -1,96 +1,22 @@
 package xtest
 
 import (
-	"context"
-	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
+
+	"waggle/channels/double"
 )
 
-// Fault is what the double answers instead of the truth.
-type Fault struct {
-	status  int
-	body    string
-	header  map[string]string
-	hang    bool
-	drop    bool
-	accepts bool // the call is carried out first; only its answer is lost
-}
-
-// Refuse is any answer: a status and a body, word for word.
-func Refuse(status int, body string) Fault { return Fault{status: status, body: body} }
-
-// With adds a header to the answer.
-func (f Fault) With(name, value string) Fault {
-	f.header = maps.Clone(f.header)
-	if f.header == nil {
-		f.header = map[string]string{}
-	}
-	f.header[name] = value
-	return f
+// Refuse is any answer: a status and a body of JSON, word for word.
+func Refuse(status int, body string) double.Fault {
+	return double.Respond(status, "application/json", body)
 }
 
 // ServerError is a 503 of X.
-func ServerError() Fault {
+func ServerError() double.Fault {
 	return Refuse(503, `{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}`)
-}
-
-// BadGateway is a proxy's page.
-func BadGateway() Fault {
-	return Refuse(502, "<html><head><title>502 Bad Gateway</title></head></html>").With("Content-Type", "text/html")
-}
-
-// Hang never answers; nothing is done.
-func Hang() Fault { return Fault{hang: true} }
-
-// Drop closes the connection without an answer; nothing is done.
-func Drop() Fault { return Fault{drop: true} }
-
-// AfterAccepting carries the call out and then spoils its answer.
-func AfterAccepting(f Fault) Fault {
-	f.accepts = true
-	return f
-}
-
-// FailNext makes the next calls of an operation ("send", "events", "me", "webhooks", …) meet these faults, one each.
-func (s *Server) FailNext(name string, faults ...Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults[name] = append(s.faults[name], faults...)
-}
-
-func (s *Server) takeFault(name string) (Fault, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[name]++
-	s.announce()
-	queued := s.faults[name]
-	if len(queued) == 0 {
-		return Fault{}, false
-	}
-	s.faults[name] = queued[1:]
-	return queued[0], true
-}
-
-func (f Fault) write(w http.ResponseWriter, client, server context.Context) {
-	if f.hang {
-		select {
-		case <-client.Done():
-		case <-server.Done():
-		}
-	}
-	if f.hang || f.drop {
-		panic(http.ErrAbortHandler)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	for name, value := range f.header {
-		w.Header().Set(name, value)
-	}
-	w.WriteHeader(f.status)
-	_, _ = io.WriteString(w, f.body)
 }
 
 // The two bodies of a 402 (wire/x.md §6).
@@ -102,8 +28,8 @@ const (
 
 // SpendCredits makes every call that costs something answer 402 with this body, until TopUp.
 func (a *App) SpendCredits(body string) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.noCredits = body
 }
 
@@ -127,8 +53,8 @@ var paid = []string{"me", "events", "send", "upload", "uploadInitialize"}
 
 // limited counts a call against its budgets and the credits. The caller holds the lock.
 func (c *call) limited(name string) *answer {
-	if c.account != nil {
-		if used := c.account.take(name, c.clock.Now(), c.header); used {
+	if c.account != nil && !c.unlimited {
+		if used := c.account.take(name, c.Clock.Now(), c.header); used {
 			return &answer{status: http.StatusTooManyRequests, body: object{
 				"title": "Too Many Requests", "detail": "Too Many Requests", "type": "about:blank", "status": 429,
 			}}
@@ -174,8 +100,8 @@ type window struct {
 
 // ResetLimits gives the account its whole budgets again.
 func (a *Account) ResetLimits() {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.used = map[string]window{}
 }
 
@@ -185,7 +111,7 @@ func (a *Account) UseUp(name string, daily bool) {
 	if daily {
 		i = 1
 	}
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
-	a.used[name+strconv.Itoa(i)] = window{began: a.s.clock.Now(), calls: limits[name][i].calls}
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	a.used[name+strconv.Itoa(i)] = window{began: a.s.Clock.Now(), calls: limits[name][i].calls}
 }

@@ -14,6 +14,7 @@ import (
 // upload is a file on its way into a message (wire/x.md §4).
 type upload struct {
 	id, category string
+	mime         string
 	total        int
 	data         []byte
 	segments     int
@@ -23,7 +24,11 @@ type upload struct {
 
 func (u *upload) ready() bool { return u.final && u.checks == 0 }
 
-var categories = map[string]int{"dm_image": 5 << 20, "dm_gif": 15 << 20, "dm_video": 512 << 20}
+// categories are what may be in a message: how large, in bytes, and what it is shown as there.
+var categories = map[string]struct {
+	limit int
+	shown string
+}{"dm_image": {5 << 20, "photo"}, "dm_gif": {15 << 20, "animated_gif"}, "dm_video": {512 << 20, "video"}}
 
 func (u *upload) answer() answer {
 	data := object{"id": u.id, "media_key": "3_" + u.id, "size": len(u.data), "expires_after_secs": 86400}
@@ -41,12 +46,12 @@ func (u *upload) answer() answer {
 func (c *call) upload() answer {
 	fields, data, err := c.form()
 	category := fields["media_category"]
-	if err != nil || category != "dm_image" || len(data) == 0 || len(data) > categories[category] {
+	if err != nil || category != "dm_image" || len(data) == 0 || len(data) > categories[category].limit {
 		return invalid("media is not one picture of at most 5 MB")
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	u := &upload{id: c.newID(), category: category, data: data, final: true}
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	u := &upload{id: c.newID(), category: category, mime: fields["media_type"], data: data, final: true}
 	c.account.uploads[u.id] = u
 	return u.answer()
 }
@@ -57,20 +62,20 @@ func (c *call) uploadInitialize() answer {
 		Total    int    `json:"total_bytes"`
 		Category string `json:"media_category"`
 	}
-	if !c.decode(&body) || body.Type == "" || body.Total < 1 || body.Total > categories[body.Category] {
+	if !c.decode(&body) || body.Type == "" || body.Total < 1 || body.Total > categories[body.Category].limit {
 		return invalid("the file is not one X takes")
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	u := &upload{id: c.newID(), category: body.Category, total: body.Total, checks: 2}
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	u := &upload{id: c.newID(), category: body.Category, mime: body.Type, total: body.Total, checks: 2}
 	c.account.uploads[u.id] = u
 	return u.answer()
 }
 
 func (c *call) uploadAppend() answer {
 	fields, data, err := c.form()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	u := c.account.uploads[c.r.PathValue("media")]
 	if err != nil || u == nil || u.final || fields["segment_index"] != strconv.Itoa(u.segments) || len(data) > 5<<20 {
 		return invalid("the segment does not follow")
@@ -81,8 +86,8 @@ func (c *call) uploadAppend() answer {
 }
 
 func (c *call) uploadFinalize() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	u := c.account.uploads[c.r.PathValue("media")]
 	if u == nil || len(u.data) != u.total {
 		return invalid("the segments are not the whole file")
@@ -92,8 +97,8 @@ func (c *call) uploadFinalize() answer {
 }
 
 func (c *call) uploadStatus() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	u := c.account.uploads[c.r.URL.Query().Get("media_id")]
 	if u == nil || c.r.URL.Query().Get("command") != "STATUS" {
 		return answer{status: http.StatusNotFound, body: object{"title": "Not Found", "type": "about:blank", "status": 404}}

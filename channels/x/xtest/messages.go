@@ -34,14 +34,14 @@ func (c *call) send() answer {
 	if m.Text != nil && (*m.Text == "" || utf8.RuneCountInString(*m.Text) > textLimit) {
 		return invalid("text: [" + *m.Text + "] is not between 1 and 10000 characters")
 	}
-	c.mu.Lock()
+	c.Mu.Lock()
 	if refused := c.permitted(); refused != nil {
-		c.mu.Unlock()
+		c.Mu.Unlock()
 		return *refused
 	}
 	person := c.account.people[to]
 	if person == nil || person.refuses {
-		c.mu.Unlock()
+		c.Mu.Unlock()
 		return answer{status: http.StatusForbidden, body: object{"title": "Forbidden", "type": "about:blank", "status": 403, "detail": "You cannot send messages to this user."}}
 	}
 	sent := &message{sender: c.account.ID, recipient: to, appID: "1"}
@@ -51,13 +51,13 @@ func (c *call) send() answer {
 	for _, media := range m.Attachments {
 		u := c.account.uploads[media.ID]
 		if u == nil || !u.ready() {
-			c.mu.Unlock()
+			c.Mu.Unlock()
 			return invalid("the media id is not one of this user's")
 		}
-		sent.file, sent.kind = media.ID, "photo"
+		sent.file, sent.kind, sent.mime = media.ID, categories[u.category].shown, u.mime
 		c.files[media.ID] = u.data
 	}
-	c.mu.Unlock()
+	c.Mu.Unlock()
 	id := c.account.add(sent)
 	return answer{status: http.StatusCreated, body: object{"data": object{"dm_conversation_id": conversation(sent), "dm_event_id": id}}}
 }
@@ -74,8 +74,8 @@ func conversation(m *message) string {
 
 // events is GET /2/dm_events (§3): newest first, in pages, the last 30 days.
 func (c *call) events() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	if refused := c.permitted(); refused != nil {
 		return *refused
 	}
@@ -89,7 +89,7 @@ func (c *call) events() answer {
 	}
 	newest := slices.Clone(c.account.messages)
 	slices.Reverse(newest)
-	newest = slices.DeleteFunc(newest, func(m *message) bool { return c.clock.Now().Sub(m.at) > keptFor })
+	newest = slices.DeleteFunc(newest, func(m *message) bool { return c.Clock.Now().Sub(m.at) > keptFor })
 	if token := q.Get("pagination_token"); token != "" {
 		at := slices.IndexFunc(newest, func(m *message) bool { return "T"+m.id == token })
 		if at < 0 {
@@ -113,8 +113,9 @@ func (c *call) page(messages []*message, meta object, fields, expansions []strin
 	var data, users, media []object
 	known := map[string]bool{}
 	for _, m := range messages {
-		all := object{"sender_id": m.sender, "created_at": m.at.UTC().Format("2006-01-02T15:04:05.000Z"), "dm_conversation_id": conversation(m)}
-		e := object{"id": m.id, "event_type": "MessageCreate", "text": m.text}
+		text, urls := m.shown()
+		all := object{"entities": object{"urls": urls}, "sender_id": m.sender, "created_at": m.at.UTC().Format("2006-01-02T15:04:05.000Z"), "dm_conversation_id": conversation(m)}
+		e := object{"id": m.id, "event_type": "MessageCreate", "text": text}
 		for _, f := range fields {
 			if v, is := all[f]; is {
 				e[f] = v
@@ -143,8 +144,8 @@ func (c *call) page(messages []*message, meta object, fields, expansions []strin
 
 // file is what customers sent, for the participants only.
 func (c *call) file() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	data, found := c.files[c.r.PathValue("file")]
 	if !found {
 		return answer{status: http.StatusNotFound, body: object{"title": "Not Found", "type": "about:blank", "status": 404}}

@@ -36,8 +36,8 @@ func byUser(c *call) *answer {
 // byApp demands an app's bearer.
 func byApp(c *call) *answer {
 	bearer, found := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	for _, app := range c.apps {
 		if found && app.bearer == bearer {
 			c.app = app
@@ -61,11 +61,11 @@ func (c *call) verify(header string) error {
 	if err != nil || oauth["oauth_version"] != "1.0" || oauth["oauth_signature_method"] != "HMAC-SHA1" || oauth["oauth_nonce"] == "" {
 		return fmt.Errorf("not an OAuth 1.0 header: %v", oauth)
 	}
-	if off := c.clock.Now().Sub(time.Unix(stamp, 0)); off > clockSkew || off < -clockSkew {
+	if off := c.Clock.Now().Sub(time.Unix(stamp, 0)); off > clockSkew || off < -clockSkew {
 		return fmt.Errorf("the timestamp is %s off", off)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	for _, account := range c.accounts {
 		if account.token == oauth["oauth_token"] && account.app.consumerKey == oauth["oauth_consumer_key"] {
 			c.app, c.account = account.app, account

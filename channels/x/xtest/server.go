@@ -4,60 +4,47 @@ package xtest
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
+
+	"waggle/channels/double"
 )
-
-// Clock is the time the double lives by.
-type Clock interface{ Now() time.Time }
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time { return time.Now() }
 
 // Option changes how New builds a Server.
 type Option func(*Server)
 
 // WithClock replaces the wall clock.
-func WithClock(c Clock) Option { return func(s *Server) { s.clock = c } }
+func WithClock(c double.Clock) Option { return func(s *Server) { s.Clock = c } }
 
 // WithAddr listens on addr ("127.0.0.1:8083") instead of a free loopback port.
-func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
+func WithAddr(addr string) Option { return func(s *Server) { s.Addr = addr } }
 
 // WithAnyHook takes webhooks that X refuses: plain http, a port. Tests and demos need it, as they have no public address.
 func WithAnyHook() Option { return func(s *Server) { s.anyHook = true } }
 
+// WithoutLimits keeps no budgets: X's are far below what a proof of anything else sends.
+func WithoutLimits() Option { return func(s *Server) { s.unlimited = true } }
+
+// WithPatience delivers an event again until it is taken. What X does after its first attempts is not documented.
+func WithPatience() Option { return func(s *Server) { s.patient = true } }
+
 // Server is X with any number of apps and accounts. All methods may be called from any goroutine.
 type Server struct {
-	// URL is the API's base address without a slash at its end.
-	URL string
+	double.Base // its URL is the API's base address
+	*double.Faults
 
-	clock   Clock
-	addr    string
-	anyHook bool
+	anyHook   bool
+	unlimited bool
+	patient   bool
 
-	http    *http.Server
-	mux     *http.ServeMux
-	outward *http.Client // calls webhooks
-	ctx     context.Context
-	stop    context.CancelFunc
-	workers sync.WaitGroup
+	mux *http.ServeMux
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced whenever anything a waiter may look at changes
 	apps     []*App
 	accounts map[string]*Account // by id
 	nonces   map[string]bool
-	faults   map[string][]Fault
-	calls    map[string]int
 	files    map[string][]byte
 	lastID   int64
 }
@@ -65,37 +52,15 @@ type Server struct {
 // New starts a double. Close it when done. It panics if it cannot listen: a test or a demo cannot go on then.
 func New(opts ...Option) *Server {
 	s := &Server{
-		clock: wallClock{}, addr: "127.0.0.1:0", mux: http.NewServeMux(), changed: make(chan struct{}),
-		accounts: map[string]*Account{}, nonces: map[string]bool{}, faults: map[string][]Fault{}, calls: map[string]int{}, files: map[string][]byte{},
-		outward: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 100},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Timeout:       10 * time.Second, // §5.3
-		},
+		mux: http.NewServeMux(), accounts: map[string]*Account{}, nonces: map[string]bool{}, files: map[string][]byte{},
 	}
+	s.Faults = double.NewFaults(&s.Base)
 	for _, o := range opts {
 		o(s)
 	}
 	s.route()
-	s.ctx, s.stop = context.WithCancel(context.Background())
-	listener, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		panic(fmt.Sprintf("xtest: listen on %s: %v", s.addr, err))
-	}
-	s.URL = "http://" + listener.Addr().String()
-	s.http = &http.Server{Handler: s.mux, ReadHeaderTimeout: 10 * time.Second}
-	s.workers.Go(func() { _ = s.http.Serve(listener) })
+	s.Start("xtest", s.mux, 10*time.Second) // §5.3
 	return s
-}
-
-// Close stops deliveries and the listener and waits until nothing of the double runs any more.
-func (s *Server) Close() {
-	s.mu.Lock() // after this no delivery starts
-	s.stop()
-	s.mu.Unlock()
-	_ = s.http.Close()
-	s.workers.Wait()
-	s.outward.CloseIdleConnections()
 }
 
 func (s *Server) route() {
@@ -107,6 +72,7 @@ func (s *Server) route() {
 	s.on("validateWebhook", "PUT /2/webhooks/{hook}", byApp, (*call).validateHook)
 	s.on("deleteWebhook", "DELETE /2/webhooks/{hook}", byApp, (*call).deleteHook)
 	s.on("subscribe", "POST /2/account_activity/webhooks/{hook}/subscriptions/all", byUser, (*call).subscribe)
+	s.on("subscribed", "GET /2/account_activity/webhooks/{hook}/subscriptions/all", byUser, (*call).subscribed)
 	s.on("subscriptions", "GET /2/account_activity/webhooks/{hook}/subscriptions/all/list", byApp, (*call).listSubscriptions)
 	s.on("unsubscribe", "DELETE /2/account_activity/webhooks/{hook}/subscriptions/{user}/all", byApp, (*call).unsubscribe)
 	s.on("activity", "GET /2/activity/subscriptions", byApp, (*call).listActivity)
@@ -150,14 +116,14 @@ func (s *Server) on(name, pattern string, who func(*call) *answer, do func(*call
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		c := &call{Server: s, r: r, body: body, header: w.Header()}
-		fault, faulty := s.takeFault(name)
-		if faulty && !fault.accepts {
-			fault.write(w, r.Context(), s.ctx)
+		fault, faulty := s.Take(name)
+		if faulty && !fault.Accepts() {
+			s.Spoil(w, r.Context(), fault)
 			return
 		}
 		a := c.run(name, who, do)
 		if faulty {
-			fault.write(w, r.Context(), s.ctx)
+			s.Spoil(w, r.Context(), fault)
 			return
 		}
 		write(w, a)
@@ -168,16 +134,16 @@ func (c *call) run(name string, who func(*call) *answer, do func(*call) answer) 
 	if refused := who(c); refused != nil {
 		return *refused
 	}
-	c.mu.Lock()
+	c.Mu.Lock()
 	refused := c.limited(name)
-	c.mu.Unlock()
+	c.Mu.Unlock()
 	if refused != nil {
 		return *refused
 	}
 	defer func() {
-		c.mu.Lock()
-		c.announce()
-		c.mu.Unlock()
+		c.Mu.Lock()
+		c.Announce()
+		c.Mu.Unlock()
 	}()
 	return do(c)
 }
@@ -195,40 +161,8 @@ func write(w http.ResponseWriter, a answer) {
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 
-// Calls counts the calls of an operation so far, refused ones too: "send", "events", "me", …
-func (s *Server) Calls(name string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls[name]
-}
-
-// announce wakes everybody who waits for a state. The caller holds s.mu.
-func (s *Server) announce() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// wait blocks until cond, read under the lock, holds.
-func (s *Server) wait(ctx context.Context, what string, cond func() bool) error {
-	for {
-		s.mu.Lock()
-		done, changed := cond(), s.changed
-		s.mu.Unlock()
-		if done {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-s.ctx.Done():
-			return errors.New("xtest: closed while waiting for " + what)
-		case <-ctx.Done():
-			return fmt.Errorf("xtest: waiting for %s: %w", what, ctx.Err())
-		}
-	}
-}
-
-// newID makes ids as X does: the millisecond above 22 other bits, each larger than the one before. The caller holds s.mu.
+// newID makes ids as X does: the millisecond above 22 other bits, each larger than the one before. The caller holds s.Mu.
 func (s *Server) newID() string {
-	s.lastID = max(s.lastID+1, (s.clock.Now().UnixMilli()-1288834974657)<<22)
+	s.lastID = max(s.lastID+1, (s.Clock.Now().UnixMilli()-1288834974657)<<22)
 	return strconv.FormatInt(s.lastID, 10)
 }

@@ -29,8 +29,8 @@ func (c *call) retiredAPI() *answer {
 
 // subscribe is the Account Activity API's, signed as the user.
 func (c *call) subscribe() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	if refused := c.retiredAPI(); refused != nil {
 		return *refused
 	}
@@ -51,9 +51,20 @@ func (c *call) subscribe() answer {
 	return ok(object{"data": object{"subscribed": true}})
 }
 
+// subscribed is the check whether the caller's account is subscribed (§5.4).
+func (c *call) subscribed() answer {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	if refused := c.retiredAPI(); refused != nil {
+		return *refused
+	}
+	h := c.app.hook(c.r.PathValue("hook"))
+	return ok(object{"data": object{"subscribed": h != nil && slices.Contains(h.users, c.account.ID)}})
+}
+
 func (c *call) listSubscriptions() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	if refused := c.retiredAPI(); refused != nil {
 		return *refused
 	}
@@ -69,8 +80,8 @@ func (c *call) listSubscriptions() answer {
 }
 
 func (c *call) unsubscribe() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	if refused := c.retiredAPI(); refused != nil {
 		return *refused
 	}
@@ -83,8 +94,8 @@ func (c *call) unsubscribe() answer {
 }
 
 func (c *call) listActivity() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	list := []object{}
 	for _, s := range c.app.activity {
 		list = append(list, s.show())
@@ -106,8 +117,8 @@ func (c *call) createActivity() answer {
 	if !c.decode(&body) || !slices.Contains(known, body.Event) {
 		return invalid("event_type")
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	if body.Filter.User != c.account.ID || c.app.hook(body.Hook) == nil {
 		return answer{status: http.StatusForbidden, body: object{"title": "Forbidden", "type": "about:blank", "status": 403, "detail": "not the user's own"}}
 	}
@@ -121,8 +132,8 @@ func (c *call) updateActivity() answer {
 		Tag  string `json:"tag"`
 		Hook string `json:"webhook_id"`
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	s := c.app.subscription(c.r.PathValue("subscription"))
 	if !c.decode(&body) || s == nil {
 		return notFound()
@@ -132,8 +143,8 @@ func (c *call) updateActivity() answer {
 }
 
 func (c *call) deleteActivity() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	s := c.app.subscription(c.r.PathValue("subscription"))
 	if s == nil {
 		return notFound()

@@ -39,11 +39,11 @@ func (a *App) Sign(body []byte) string { return a.sign(body) }
 // check is the CRC (§5.2): a GET whose answer proves that the address knows the secret.
 func (s *Server) check(a *App, address string) bool {
 	token := rand.Text()
-	r, err := http.NewRequestWithContext(s.ctx, http.MethodGet, address+"?crc_token="+url.QueryEscape(token), http.NoBody)
+	r, err := http.NewRequestWithContext(s.Context, http.MethodGet, address+"?crc_token="+url.QueryEscape(token), http.NoBody)
 	if err != nil {
 		return false
 	}
-	res, err := s.outward.Do(r)
+	res, err := s.Outward.Do(r)
 	if err != nil {
 		return false
 	}
@@ -55,6 +55,9 @@ func (s *Server) check(a *App, address string) bool {
 	return err == nil && res.StatusCode == http.StatusOK && hmac.Equal([]byte(body.Token), []byte(a.sign([]byte(token))))
 }
 
+// Challenge tells whether an address answers the app's CRC, as X asks now and then by itself.
+func (a *App) Challenge(address string) bool { return a.s.check(a, address) }
+
 func problem(reason string) answer {
 	return answer{status: http.StatusBadRequest, body: object{
 		"errors": []object{{"message": reason}}, "title": "Invalid Request", "detail": "One or more parameters to your request was invalid.",
@@ -63,8 +66,8 @@ func problem(reason string) answer {
 }
 
 func (c *call) listHooks() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	list := []object{}
 	for _, h := range c.app.hooks {
 		list = append(list, h.show())
@@ -83,10 +86,10 @@ func (c *call) createHook() answer {
 	if err != nil || len(body.URL) > 200 || !c.anyHook && (u.Scheme != "https" || u.Port() != "") {
 		return problem("UrlValidationFailed")
 	}
-	c.mu.Lock()
+	c.Mu.Lock()
 	taken := slices.ContainsFunc(c.app.hooks, func(h *hook) bool { return h.url == body.URL })
 	full := len(c.app.hooks) >= c.app.hookLimit
-	c.mu.Unlock()
+	c.Mu.Unlock()
 	switch {
 	case taken:
 		return problem("DuplicateUrlFailed")
@@ -95,23 +98,23 @@ func (c *call) createHook() answer {
 	case !c.check(c.app, body.URL):
 		return problem("CrcValidationFailed")
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	h := &hook{id: c.newID(), url: body.URL, valid: true}
 	c.app.hooks = append(c.app.hooks, h)
 	return ok(object{"data": h.show()})
 }
 
 func (c *call) validateHook() answer {
-	c.mu.Lock()
+	c.Mu.Lock()
 	h := c.app.hook(c.r.PathValue("hook"))
-	c.mu.Unlock()
+	c.Mu.Unlock()
 	if h == nil {
 		return notFound()
 	}
 	valid := c.check(c.app, h.url)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	if h.valid = valid; !valid {
 		return problem("CrcValidationFailed")
 	}
@@ -119,8 +122,8 @@ func (c *call) validateHook() answer {
 }
 
 func (c *call) deleteHook() answer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
 	h := c.app.hook(c.r.PathValue("hook"))
 	if h == nil {
 		return notFound()
@@ -146,34 +149,65 @@ func (a *App) hook(id string) *hook {
 
 // AddHook gives the app a webhook somebody else has set.
 func (a *App) AddHook(address string) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.hooks = append(a.hooks, &hook{id: a.s.newID(), url: address, valid: true})
 }
 
 // Hooks lists the addresses of the app's webhooks.
 func (a *App) Hooks() (addresses []string) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	for _, h := range a.hooks {
 		addresses = append(addresses, h.url)
 	}
 	return addresses
 }
 
+// RemoveHooks is somebody deleting the app's webhooks in X's console.
+func (a *App) RemoveHooks() {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	a.hooks = nil
+}
+
+// Unsubscribe ends the account's subscriptions, as its owner's revoking the app does.
+func (a *Account) Unsubscribe() {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	for _, h := range a.app.hooks {
+		h.users = slices.DeleteFunc(h.users, func(id string) bool { return id == a.ID })
+	}
+	a.app.activity = slices.DeleteFunc(a.app.activity, func(s *activity) bool { return s.user == a.ID })
+}
+
 // Invalidate is X having found the app's webhooks wanting: it delivers there no more.
 func (a *App) Invalidate() {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	for _, h := range a.hooks {
 		h.valid = false
 	}
 }
 
+// Revalidate is X having checked the app's webhooks once more: it delivers again to those that answer as they should. What
+// happened before is not delivered any more.
+func (a *App) Revalidate() {
+	a.s.Mu.Lock()
+	hooks := slices.Clone(a.hooks)
+	a.s.Mu.Unlock()
+	for _, h := range hooks {
+		valid := a.s.check(a, h.url)
+		a.s.Mu.Lock()
+		h.valid = valid
+		a.s.Mu.Unlock()
+	}
+}
+
 // Subscribed tells how an account is subscribed: the words "all" (Account Activity API) or events of the X Activity API.
 func (a *Account) Subscribed() (events []string) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	for _, h := range a.app.hooks {
 		if slices.Contains(h.users, a.ID) {
 			events = append(events, "all")
@@ -189,15 +223,15 @@ func (a *Account) Subscribed() (events []string) {
 
 // DuplicateNext delivers the next n events of the app twice.
 func (a *App) DuplicateNext(n int) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.duplicates = n
 }
 
 // Push delivers any payload for the account, under the name the X Activity API has for it.
 func (a *Account) Push(event string, payload map[string]any) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	a.push(event, payload)
 }
 
@@ -246,61 +280,61 @@ func (a *App) deliver(address string, body object) {
 		a.posting++
 		a.queue = append(a.queue, func() { a.post(address, raw) })
 	}
-	if !a.draining && a.s.ctx.Err() == nil {
+	if !a.draining && a.s.Context.Err() == nil {
 		a.draining = true
-		a.s.workers.Go(a.drain)
+		a.s.Workers.Go(a.drain)
 	}
 }
 
 // drain delivers in order, one at a time.
 func (a *App) drain() {
 	for {
-		a.s.mu.Lock()
+		a.s.Mu.Lock()
 		if len(a.queue) == 0 {
 			a.draining = false
-			a.s.mu.Unlock()
+			a.s.Mu.Unlock()
 			return
 		}
 		next := a.queue[0]
 		a.queue = a.queue[1:]
-		a.s.mu.Unlock()
+		a.s.Mu.Unlock()
 		next()
-		a.s.mu.Lock()
+		a.s.Mu.Lock()
 		a.posting--
-		a.s.announce()
-		a.s.mu.Unlock()
+		a.s.Announce()
+		a.s.Mu.Unlock()
 	}
 }
 
 const tries = 4
 
-// post delivers one event and tries again a few times where it is not answered 200.
+// post delivers one event and tries again a few times where it is not answered 200; a patient server for as long as it runs.
 func (a *App) post(address string, raw []byte) {
-	for i := range tries {
+	for i := 0; i < tries || a.s.patient; i++ {
 		failure := a.try(address, raw)
 		if failure == "" {
 			return
 		}
-		a.s.mu.Lock()
+		a.s.Mu.Lock()
 		a.failures = append(a.failures, failure)
-		a.s.announce()
-		a.s.mu.Unlock()
+		a.s.Announce()
+		a.s.Mu.Unlock()
 		select {
-		case <-a.s.ctx.Done():
+		case <-a.s.Context.Done():
 			return
-		case <-time.After(50 * time.Millisecond << i):
+		case <-time.After(50 * time.Millisecond << min(i, tries)):
 		}
 	}
 }
 
 func (a *App) try(address string, raw []byte) (failure string) {
-	r, err := http.NewRequestWithContext(a.s.ctx, http.MethodPost, address, strings.NewReader(string(raw)))
+	r, err := http.NewRequestWithContext(a.s.Context, http.MethodPost, address, strings.NewReader(string(raw)))
 	if err != nil {
 		return "no address"
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Twitter-Webhooks-Signature", a.sign(raw))
-	res, err := a.s.outward.Do(r)
+	res, err := a.s.Outward.Do(r)
 	if err != nil {
 		return "no answer"
 	}
@@ -314,12 +348,19 @@ func (a *App) try(address string, raw []byte) (failure string) {
 
 // Failures lists the deliveries that were not answered 200.
 func (a *App) Failures() []string {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
 	return slices.Clone(a.failures)
+}
+
+// Pending is how many deliveries have not been answered 200 yet.
+func (a *App) Pending() int {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	return a.posting
 }
 
 // WaitDelivered blocks until no delivery is under way.
 func (a *App) WaitDelivered(ctx context.Context) error {
-	return a.s.wait(ctx, "deliveries", func() bool { return a.posting == 0 })
+	return a.s.Wait(ctx, "deliveries", func() bool { return a.posting == 0 })
 }

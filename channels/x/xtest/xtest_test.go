@@ -247,7 +247,7 @@ func TestDeliveryIsRepeated(t *testing.T) {
 	status, _, _ := f.do("POST", "/2/account_activity/webhooks/"+f.app.hooks[0].id+"/subscriptions/all", "", "user")
 	require.Equal(t, 200, status)
 	f.shop.Customer("7", "Ann", "ann").Type()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(t, f.app.WaitDelivered(ctx))
 	assert.EqualValues(t, 2, posts.Load())

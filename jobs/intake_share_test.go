@@ -1,0 +1,39 @@
+package jobs
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"waggle/channels"
+	"waggle/store"
+)
+
+// A flood of one environment fills its share and no more, however long the database is stuck and though nobody waits for these
+// deliveries any more: the others' are taken.
+func TestAFloodOfOneEnvironmentLeavesTheOthersTheirIntake_M_4(t *testing.T) {
+	q := newIntakeQueue()
+	flooded, other := uuid.New(), uuid.New()
+	of := func(environment uuid.UUID) *waiting {
+		return &waiting{events: []store.Inbound{{EnvironmentID: environment, Event: channels.Event{User: channels.User{ID: uuid.NewString()}}}}}
+	}
+	for range intakeShare {
+		require.NoError(t, q.put(of(flooded)))
+	}
+	stuck := q.take()
+	require.Len(t, stuck, intakeSlice)
+	require.ErrorIs(t, q.put(of(flooded)), ErrIntakeShare, "what is being stored counts too")
+	require.NoError(t, q.put(of(other)))
+	q.done(stuck)
+	for range intakeSlice {
+		require.NoError(t, q.put(of(flooded)))
+	}
+	require.ErrorIs(t, q.put(of(flooded)), ErrIntakeShare)
+	q.close()
+	require.ErrorIs(t, q.put(of(other)), ErrIntakeBusy)
+	for slice := q.take(); slice != nil; slice = q.take() {
+		q.done(slice)
+	}
+	require.Empty(t, q.held, "what is settled is forgotten")
+}

@@ -1,0 +1,73 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waggle/channels"
+	"waggle/chat"
+	"waggle/store"
+)
+
+// channelHealth shows whether the channel sends, and lets all its lanes wait where a limit holds for all of them. A channel that
+// cannot send is not waited for: each message says why it failed, and the next one is a new try.
+func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, sent channels.Sent, err *channels.Error, o store.PartOutcome) (failed error) {
+	ch := send.Channel
+	var news bool
+	switch {
+	case err == nil:
+		if !ch.SendingOK || !ch.SendRetryAt.IsZero() {
+			news, failed = j.Store.SendingWorks(ctx, &ch)
+		}
+		if wait := time.Until(sent.Rest); failed == nil && wait > 0 {
+			_, failed = j.postpone(ctx, &ch, wait, "")
+		}
+	case cannotSend(err.Outcome):
+		if news, failed = j.Store.SendingBroken(ctx, &ch, o.Reason); news {
+			j.tellCannotSend(&ch, o.Reason)
+			return failed
+		}
+	case o.State == chat.PartPlanned && err.WholeChannel:
+		why := ""
+		if err.At.IsZero() && send.Part.Attempts >= troubleAfter { // a limit with an end is no trouble
+			why = o.Reason
+		}
+		news, failed = j.postpone(ctx, &ch, o.Wait, why)
+	}
+	if news {
+		j.Hints.Publish(Event{Type: "channel", Environment: ch.EnvironmentID, ID: ch.ID})
+	}
+	return failed
+}
+
+// postpone keeps a channel's lanes for a while. Where agents would notice, they are told when their messages are expected to go.
+func (j *Jobs) postpone(ctx context.Context, ch *store.Channel, wait time.Duration, why string) (news bool, err error) {
+	p, err := j.Store.PostponeSends(ctx, ch.ID, wait, why)
+	if err != nil || wait < longestRetry || len(p.Chats) == 0 {
+		return p.Health, err
+	}
+	audiences, err := j.Store.Audiences(ctx, p.Chats)
+	for _, a := range audiences {
+		j.Hints.Publish(audienceEvent(a, Event{Type: "message", ChatID: a.ChatID, Detail: string(chat.MessageAccepted), ExpectedAt: p.Until}))
+	}
+	return p.Health, err
+}
+
+// customerTakes keeps what a send told about whether the customer takes messages, and shows it in his chat.
+func (j *Jobs) customerTakes(ctx context.Context, send *store.Send, took, blocked bool) error {
+	if !blocked && (!took || send.User.BlockedAt.IsZero()) {
+		return nil
+	}
+	news, err := j.Store.SetBlocked(ctx, send, blocked)
+	if news {
+		j.PublishChats(ctx, []uuid.UUID{send.Lane.ChatID})
+	}
+	return err
+}
+
+// cannotSend tells an end that the administrator must do something about.
+func cannotSend(o channels.Outcome) bool {
+	return o == channels.Broken || o == channels.Refused || o == channels.Foreign
+}
