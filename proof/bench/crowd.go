@@ -25,15 +25,16 @@ const (
 	fillers       = 4      // connections
 )
 
-// newCrowd installs Waggle with its clocks set back, so that chats may have been waiting, and no CRM: what is made here has
-// neither customers nor texts to be pushed.
+// newCrowd installs Waggle with its clocks set back, so that chats may have been waiting, with waiting periods that outlast the
+// bench (see due), and no CRM: what is made here has neither customers nor texts to be pushed.
 func newCrowd(ctx context.Context, b *bench, o runner.Options) (*crowd, error) {
 	in, town, err := b.install(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	c := &crowd{in: in, town: town}
-	err = c.exec(ctx, "UPDATE clock SET resumed_at = 0", "UPDATE environments SET chats_enabled_at = 0, crm_state = 'refused'")
+	err = c.exec(ctx, "UPDATE clock SET resumed_at = 0",
+		"UPDATE environments SET chats_enabled_at = 0, crm_state = 'refused', close_minutes = 45, transfer_minutes = 45")
 	if err != nil {
 		in.Close()
 		return nil, err

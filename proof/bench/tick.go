@@ -94,7 +94,8 @@ func (c *crowd) ticks(ctx context.Context, n, due int) (float64, error) {
 	return quantile(took, 0.5), nil
 }
 
-// due makes n chats due to be transferred and n to be closed, from anywhere among all.
+// due makes n chats due to be transferred and n to be closed, from anywhere among all: an hour older, which is longer than the
+// waiting periods.
 func (c *crowd) due(ctx context.Context, n int) error {
 	if n == 0 {
 		return nil
