@@ -370,7 +370,6 @@ CREATE INDEX chats_agent_due ON chats (environment_id, agent_due_since) WHERE ag
 CREATE INDEX chats_closing ON chats (environment_id, queue_id, closing_since) WHERE closing_since IS NOT NULL;
 CREATE INDEX chats_month ON chats (last_message_day) WHERE closed_at IS NULL AND (agent_id IS NULL OR on_hold);
 CREATE INDEX chats_crm_due ON chats (environment_id, crm_due_at) WHERE crm_due_at IS NOT NULL;
-CREATE INDEX chats_out_due ON chats (out_due_at) WHERE out_due_at IS NOT NULL;
 CREATE INDEX chats_out_waiting ON chats (channel_id, out_due_at) WHERE out_due_at IS NOT NULL;
 
 -- Agents already tried for the present unanswered message; cleared when a reply is accepted.
@@ -401,7 +400,7 @@ CREATE TABLE timeline (
   channel_id     uuid,
   account_id     text,
   event_key      text,
-  external_id    text,                            -- the id on the messenger; of an edit: of the piece it changes
+  external_id    text,                            -- the id on the messenger; of an edit: of the piece it changes. Looked for in one chat only: no index
   album          text,                            -- of a message that comes in several pieces: what they have in common
   provider_at    bigint,
   crm_error      text NOT NULL DEFAULT '',        -- refused by the CRM; a visible placeholder, can be redriven
@@ -410,7 +409,6 @@ CREATE TABLE timeline (
 -- What decides a repeat.
 CREATE UNIQUE INDEX timeline_event ON timeline (channel_id, account_id, event_key) WHERE event_key IS NOT NULL;
 CREATE UNIQUE INDEX timeline_album ON timeline (channel_id, account_id, album) WHERE album IS NOT NULL;
-CREATE INDEX timeline_external ON timeline (chat_id, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX timeline_target ON timeline (target_id) WHERE target_id IS NOT NULL;
 CREATE INDEX timeline_refused ON timeline (environment_id, id) WHERE crm_error <> '';
 
