@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,6 +20,9 @@ type Database struct {
 	schema string
 	sql    *sql.DB
 }
+
+// longestStatement is how long a statement of ours may take: one fills tens of thousands of rows or counts a million.
+const longestStatement = 5 * time.Minute
 
 // newSchema makes a schema of its own in the PostgreSQL database at base.
 func newSchema(ctx context.Context, base string) (*Database, error) {
@@ -39,7 +43,9 @@ func newSchema(ctx context.Context, base string) (*Database, error) {
 	q.Set("search_path", d.schema)
 	u.RawQuery = q.Encode()
 	d.url = u.String()
-	d.sql, err = sql.Open("pg", d.url)
+	q.Set("read_timeout", longestStatement.String())
+	u.RawQuery = q.Encode()
+	d.sql, err = sql.Open("pg", u.String())
 	return d, err
 }
 
