@@ -21,9 +21,12 @@ func (a *Adapter) Check(ctx context.Context, ch channels.Channel) (channels.Chec
 	if err != nil {
 		return channels.Checkup{}, err
 	}
-	info, fail := a.webhookInfo(ctx, token)
+	info, known, fail := a.webhookInfo(ctx, token)
 	if fail != nil {
 		return channels.Checkup{}, setupError(fail)
+	}
+	if !known {
+		return channels.Checkup{}, nil
 	}
 	c := channels.Checkup{Wrong: wrongHook(info.URL, ch), Pending: max(info.Pending, 0)}
 	if info.LastErrorAt > 0 {
@@ -47,7 +50,12 @@ func wrongHook(hook string, ch channels.Channel) string {
 	return "Telegram delivers this bot's messages to " + host(hook) + " instead of here. Connect the channel again to take the bot over."
 }
 
-func (a *Adapter) webhookInfo(ctx context.Context, token string) (info webhookInfo, fail *failure) {
+// webhookInfo asks for the bot's webhook. A server that only resembles Telegram's may not have getWebhookInfo: then nothing is
+// known, and nothing is held against the channel.
+func (a *Adapter) webhookInfo(ctx context.Context, token string) (info webhookInfo, known bool, fail *failure) {
 	fail = a.api.call(ctx, token, "getWebhookInfo", struct{}{}, &info)
-	return info, fail
+	if fail != nil && fail.noMethod() {
+		return webhookInfo{}, false, nil
+	}
+	return info, fail == nil, fail
 }

@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,9 +37,11 @@ func newClient(h *http.Client, base string) client {
 
 // failure is a call without a good answer. It never holds the token or the address, which contains the token.
 type failure struct {
+	method      string        // what was called; empty: a file
 	status      int           // HTTP status; 0: no answer
 	api         bool          // the answer was the Bot API's own refusal, not a proxy's page
-	description string        // the Bot API's words
+	other       bool          // the answer was a JSON object in a form that is not the Bot API's
+	description string        // the server's words
 	retryAfter  time.Duration // how long Telegram wants us to wait; 0: it did not say
 	unsent      bool          // certainly nothing happened: no connection was made, or half a request
 	unread      bool          // the file to be sent could not be read
@@ -50,19 +53,42 @@ func (f *failure) Error() string {
 	case f.api:
 		return fmt.Sprintf("Telegram answered %d: %s", f.status, f.description)
 	case f.status != 0:
-		return fmt.Sprintf("an answer with status %d that is not the Bot API's", f.status)
+		return fmt.Sprintf("an answer with status %d that is not the Bot API's%s", f.status, f.said())
 	}
 	return f.err.Error()
 }
 
 func (f *failure) Unwrap() error { return f.err }
 
+// said is what the server said beside its status, in parentheses.
+func (f *failure) said() string {
+	if f.description == "" {
+		return ""
+	}
+	return " (" + f.description + ")"
+}
+
+// noMethod tells that the server does not have what was called: in Telegram's words (wire/telegram.md §1), or as servers say it
+// that only resemble Telegram's. A gateway's 502, 503 or 504 says nothing of the kind, nor does a page that comes with a 500.
+func (f *failure) noMethod() bool {
+	switch f.status {
+	case http.StatusNotFound:
+		return f.method != "" && (!f.api || strings.Contains(f.description, "method not found"))
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return f.method != ""
+	case http.StatusInternalServerError:
+		return f.method != "" && f.other
+	}
+	return false
+}
+
 // envelope is every answer of the Bot API (§1).
 type envelope struct {
-	OK          bool            `json:"ok"`
+	OK          *bool           `json:"ok"`
 	Result      json.RawMessage `json:"result"`
 	ErrorCode   int             `json:"error_code"`
 	Description string          `json:"description"`
+	Message     string          `json:"message"` // where other servers say why
 	Parameters  struct {
 		RetryAfter int `json:"retry_after"` // seconds
 	} `json:"parameters"`
@@ -96,7 +122,10 @@ func (c client) run(ctx context.Context, token, method string, p payload, result
 	if err != nil {
 		return &failure{err: clean(err, token)}
 	}
-	return understand(res, body, token, result)
+	if fail = understand(res, body, token, result); fail != nil {
+		fail.method = method
+	}
+	return fail
 }
 
 // do makes one request. If it fails before it had a connection, nothing can have reached Telegram.
@@ -122,10 +151,14 @@ func (c client) do(ctx context.Context, token, verb, path string, p payload) (*h
 func understand(res *http.Response, body []byte, token string, result any) *failure {
 	fail := &failure{status: res.StatusCode, retryAfter: retryAfter(res.Header.Get("Retry-After"))}
 	var e envelope
-	if err := json.Unmarshal(body, &e); err != nil || (!e.OK && e.ErrorCode == 0) {
+	if err := json.Unmarshal(body, &e); err != nil {
 		return fail
 	}
-	if e.OK && res.StatusCode == http.StatusOK {
+	if e.OK == nil && e.ErrorCode == 0 {
+		fail.other, fail.description = true, readable(cmp.Or(e.Description, e.Message), token)
+		return fail
+	}
+	if e.OK != nil && *e.OK && res.StatusCode == http.StatusOK {
 		if result == nil {
 			return nil
 		}

@@ -43,6 +43,8 @@ func sendError(f *failure) *channels.Error {
 	e := common(f)
 	switch {
 	case e != nil:
+	case f.api && f.noMethod():
+		e = &channels.Error{Outcome: channels.Permanent, Reason: missing(f)}
 	case f.api && badToken(f.status):
 		e = &channels.Error{Outcome: channels.Broken, Reason: tokenRefused}
 	case f.api && f.status == http.StatusConflict:
@@ -52,7 +54,7 @@ func sendError(f *failure) *channels.Error {
 	case f.api && f.status >= 400 && f.status < 500:
 		e = &channels.Error{Outcome: channels.Permanent, Reason: refusal(f.description), Blocked: blocked(f.description)}
 	default: // 5xx, a proxy's page, a broken connection, a timeout
-		e = &channels.Error{Outcome: channels.Unknown, Reason: "Telegram gave no clear answer; the message may or may not have arrived"}
+		e = &channels.Error{Outcome: channels.Unknown, Reason: "Telegram gave no clear answer" + f.said() + "; the message may or may not have arrived"}
 	}
 	e.Err = f
 	return e
@@ -67,6 +69,8 @@ func setupError(f *failure) *channels.Error {
 		if e.Outcome == channels.Broken {
 			e.Outcome = channels.Refused
 		}
+	case f.noMethod():
+		e = &channels.Error{Outcome: channels.Refused, Reason: missing(f)}
 	case f.api && badToken(f.status):
 		e = &channels.Error{Outcome: channels.Refused, Field: FieldToken, Reason: tokenRefused + " (" + f.description + ")"}
 	case f.api && f.status == http.StatusConflict:
@@ -74,7 +78,7 @@ func setupError(f *failure) *channels.Error {
 	case f.api && f.status >= 400 && f.status < 500:
 		e = &channels.Error{Outcome: channels.Refused, Reason: "Telegram refused: " + f.description}
 	default:
-		e = &channels.Error{Outcome: channels.RetryAt, Reason: "Telegram gave no clear answer"}
+		e = &channels.Error{Outcome: channels.RetryAt, Reason: "Telegram gave no clear answer" + f.said()}
 	}
 	e.Err = f
 	return e
@@ -98,6 +102,12 @@ func common(f *failure) *channels.Error {
 		return &channels.Error{Outcome: channels.RetryAt, Reason: "Telegram cannot be reached"}
 	}
 	return nil
+}
+
+// missing names what the Bot API server does not have. Telegram's own has all that is called.
+func missing(f *failure) string {
+	return "the Bot API server of this installation does not have the method " + f.method + f.said() +
+		"; its operator sets the server's address in TELEGRAM_API_URL"
 }
 
 // badToken is 401, 404 for a token of the wrong shape and 421 (§1): the methods we call all exist, so a 404 is the token.

@@ -16,6 +16,8 @@ const (
 	pollRoom = 5 * time.Second  // what the answer needs on its way before the deadline
 	// pressWait is the time all pressed buttons of a page have to be answered in: it is a courtesy.
 	pressWait = 2 * time.Second
+	// pollBreath is the least time between polls that find nothing. A server that only resembles Telegram's may not hold them.
+	pollBreath = 500 * time.Millisecond
 )
 
 // Poll fetches what came after offset (getUpdates). The next offset confirms it, so a crash in between brings it again. An
@@ -30,8 +32,12 @@ func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) 
 		params["offset"] = n
 	}
 	var page, presses []json.RawMessage
+	asked := time.Now()
 	if fail := a.api.call(ctx, token, "getUpdates", params, &page); fail != nil {
 		return d, offset, pollError(fail)
+	}
+	if rest := pollBreath - time.Since(asked); len(page) == 0 && rest > 0 {
+		_ = a.pause(ctx, rest) // its end is the caller's to see
 	}
 	for _, raw := range page {
 		id, err := readUpdate(raw, &d)

@@ -8,7 +8,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -74,17 +73,17 @@ func (a *Adapter) Verify(ctx context.Context, ch channels.Channel) (channels.Acc
 	}
 	var me struct {
 		ID       int64  `json:"id"`
-		IsBot    bool   `json:"is_bot"`
+		IsBot    *bool  `json:"is_bot"` // other servers than Telegram's own may leave it out
 		Name     string `json:"first_name"`
 		Username string `json:"username"`
 	}
 	if fail := a.api.call(ctx, token, "getMe", struct{}{}, &me); fail != nil {
 		return channels.Account{}, setupError(fail)
 	}
-	if me.ID == 0 || !me.IsBot {
+	if me.ID == 0 || (me.IsBot != nil && !*me.IsBot) {
 		return channels.Account{}, &channels.Error{Outcome: channels.Refused, Field: FieldToken, Reason: "the token does not belong to a Telegram bot"}
 	}
-	account := channels.Account{ID: strconv.FormatInt(me.ID, 10), Name: me.Name}
+	account := channels.Account{ID: botOf(token), Name: me.Name}
 	if me.Username != "" {
 		account.Name = "@" + me.Username
 	}
@@ -103,7 +102,7 @@ func (a *Adapter) Connect(ctx context.Context, ch channels.Channel, o channels.C
 			"set this installation's public URL (PUBLIC_URL) or choose polling"}
 	}
 	if !o.TakeOver {
-		info, fail := a.webhookInfo(ctx, token)
+		info, _, fail := a.webhookInfo(ctx, token)
 		if fail != nil {
 			return setupError(fail)
 		}
@@ -125,11 +124,11 @@ func (a *Adapter) Disconnect(ctx context.Context, ch channels.Channel) error {
 	if err != nil {
 		return err
 	}
-	info, fail := a.webhookInfo(ctx, token)
+	info, known, fail := a.webhookInfo(ctx, token)
 	if fail != nil {
 		return setupError(fail)
 	}
-	if info.URL == "" || !ours(info.URL, ch) {
+	if known && (info.URL == "" || !ours(info.URL, ch)) {
 		return nil
 	}
 	return a.unhook(ctx, token, false)

@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"regexp"
+	"strings"
 
 	"waggle/channels"
 )
@@ -16,4 +17,10 @@ func tokenOf(ch channels.Channel) (string, error) {
 			Reason: "this is not a Telegram bot token; it looks like 123456789:AAE… and is given out by @BotFather"}
 	}
 	return token, nil
+}
+
+// botOf is the bot's user id, which its token begins with (wire/telegram.md §1).
+func botOf(token string) string {
+	id, _, _ := strings.Cut(token, ":")
+	return id
 }
