@@ -239,13 +239,15 @@ func TestHookProvesItsSender_S2_16(t *testing.T) {
 	body := `{"type":"message","id":"1","user":{"id":"7"},"text":"hello","at":"2026-01-01T00:00:00Z"}`
 	hook := "/hooks/custom/" + ch.ID.String()
 	m.raw("POST", hook, "", body).problem(401)
-	m.raw("POST", hook, "", body, "X-Confirmation-Code", "wrong").problem(401)
+	require.Contains(t, *m.raw("POST", hook, "", body, "X-Confirmation-Code", "wrong").problem(401).Detail, "X-Confirmation-Code", "what is missing is named")
 	require.Empty(t, m.chats())
 	right := "a%20%22secret%22%20code%20%F0%9F%90%9D"
 	m.raw("POST", hook, "", body, "X-Confirmation-Code", right).status(200)
 	require.Len(t, m.chats(), 1)
 	m.raw("POST", hook, "", body, "X-Confirmation-Code", right).status(200)
 	m.raw("POST", hook, "", "{", "X-Confirmation-Code", right).problem(400)
+	without := strings.Replace(body, `"user":{"id":"7"},`, "", 1)
+	require.Contains(t, *m.raw("POST", hook, "", without, "X-Confirmation-Code", right).problem(400).Detail, "user.id", "and what is wrong")
 	m.raw("POST", hook, "", "{").problem(401)
 	m.raw("POST", "/hooks/custom/"+uuid.NewString(), "", body).problem(404)
 	m.raw("POST", "/hooks/telegram/"+ch.ID.String(), "", body).problem(404)

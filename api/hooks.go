@@ -146,12 +146,20 @@ func hookProblem(err error) error {
 	case errors.Is(err, channels.ErrChallenge):
 		return fail(http.StatusForbidden, "not-our-challenge", "The verify token is not the one entered for this channel.").because(err)
 	case errors.Is(err, channels.ErrUnauthorized):
-		return unauthorized("not-the-messenger", "The request does not prove that it comes from the messenger.").because(err)
+		return unauthorized("not-the-messenger", withWhy("The request does not prove that it comes from the messenger", err)).because(err)
 	case errors.Is(err, channels.ErrMalformed):
-		return fail(http.StatusBadRequest, "not-a-delivery", "The body is not one this messenger sends.").because(err)
+		return fail(http.StatusBadRequest, "not-a-delivery", withWhy("The body is not one this messenger sends", err)).because(err)
 	default:
 		return storeProblem(err, "webhook")
 	}
+}
+
+// withWhy ends a sentence with the adapter's reason, where it gave one.
+func withWhy(sentence string, err error) string {
+	if why := channels.Why(err); why != "" {
+		return sentence + ": " + why + "."
+	}
+	return sentence + "."
 }
 
 // noteDelivery adds to the request's log line what became of a delivery: numbers, and nothing of its content.

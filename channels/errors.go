@@ -14,6 +14,28 @@ var (
 	ErrMalformed    = errors.New("the request's body is not one the messenger sends")
 )
 
+// Because says of an error of Adapter.Webhook what its sender should know to do better. Why is the end of a sentence, without content
+// and secrets: he reads it in the answer.
+func Because(err error, why string) error { return &because{err, why} }
+
+type because struct {
+	error
+	why string
+}
+
+func (b *because) Error() string { return b.error.Error() + ": " + b.why }
+
+func (b *because) Unwrap() error { return b.error }
+
+// Why is what Because said; empty where nothing was.
+func Why(err error) string {
+	var b *because
+	if errors.As(err, &b) {
+		return b.why
+	}
+	return ""
+}
+
 // Outcome is what a failed call to a messenger means for what was tried.
 type Outcome string
 

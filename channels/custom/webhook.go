@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
@@ -69,7 +68,7 @@ func (l *incomingAttachments) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 // Webhook checks the confirmation code before it looks at anything else, then reads the one event of the body.
 func (a *Adapter) Webhook(_ context.Context, ch channels.Channel, r channels.Request) (channels.Delivery, error) {
 	if !sameCode(r.Header(codeHeader), ch.Fields[FieldCode]) {
-		return channels.Delivery{}, channels.ErrUnauthorized
+		return channels.Delivery{}, channels.Because(channels.ErrUnauthorized, codeHeader+" is not the channel's confirmation code, percent-encoded")
 	}
 	if r.Method != http.MethodPost {
 		return channels.Delivery{}, malformed("the method must be POST")
@@ -105,7 +104,7 @@ func sameCode(header, code string) bool {
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 && err == nil && code != ""
 }
 
-func malformed(why string) error { return fmt.Errorf("%w: %s", channels.ErrMalformed, why) }
+func malformed(why string) error { return channels.Because(channels.ErrMalformed, why) }
 
 // event checks the body and turns it into the contract's form.
 func (in incoming) event() (channels.Event, error) {

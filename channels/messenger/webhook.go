@@ -99,7 +99,7 @@ func authentic(ch channels.Channel, r channels.Request) (list, error) {
 	given, hexed := strings.CutPrefix(r.Header(signatureHeader), "sha256=")
 	mac, err := hex.DecodeString(given)
 	if err != nil || !hexed || ch.Fields[FieldAppSecret] == "" || !hmac.Equal(mac, sign(ch, r.Body)) {
-		return nil, channels.ErrUnauthorized
+		return nil, channels.Because(channels.ErrUnauthorized, signatureHeader+" is not the body's, made with the app secret entered here")
 	}
 	var e envelope
 	if r.Method != http.MethodPost || len(r.Body) > bodyLimit || channels.Decode(r.Body, &e) != nil || e.Object != "page" || e.Entries == nil {

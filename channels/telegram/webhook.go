@@ -25,7 +25,7 @@ const (
 func (a *Adapter) Webhook(_ context.Context, ch channels.Channel, r channels.Request) (channels.Delivery, error) {
 	given := r.Header(secretHeader)
 	if ch.HookSecret == "" || subtle.ConstantTimeCompare([]byte(given), []byte(ch.HookSecret)) != 1 {
-		return channels.Delivery{}, channels.ErrUnauthorized
+		return channels.Delivery{}, channels.Because(channels.ErrUnauthorized, secretHeader+" is not the secret_token of setWebhook")
 	}
 	if r.Method != http.MethodPost || len(r.Body) > bodyLimit {
 		return channels.Delivery{}, channels.ErrMalformed

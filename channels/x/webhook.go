@@ -91,7 +91,7 @@ func signature(secret string, body []byte) string {
 func open(ch channels.Channel, r channels.Request) (envelope, error) {
 	secret := ch.Fields[FieldConsumerSecret]
 	if secret == "" || !hmac.Equal([]byte(r.Header(signatureHeader)), []byte(signature(secret, r.Body))) {
-		return envelope{}, channels.ErrUnauthorized
+		return envelope{}, channels.Because(channels.ErrUnauthorized, signatureHeader+" is not the body's, made with the Secret Key entered here")
 	}
 	var e envelope
 	if r.Method != http.MethodPost || len(r.Body) > bodyLimit || !utf8.Valid(r.Body) || channels.Decode(r.Body, &e) != nil {
