@@ -27,6 +27,9 @@ const limitedPause = time.Minute
 // longestPause is the longest wait taken for meant.
 const longestPause = 24 * time.Hour
 
+// byteOrderMark is what .NET may write before a text in UTF-8, and JSON does not know.
+var byteOrderMark = []byte("\ufeff")
+
 // answer is an HTTP answer, read to its end.
 type answer struct {
 	status int
@@ -133,7 +136,7 @@ func (s *session) exchange(ctx context.Context, method, address string, header h
 	if err != nil {
 		return answer{}, unavailable("the CRM's answer broke off", err)
 	}
-	return answer{status: response.StatusCode, header: response.Header, body: read}, nil
+	return answer{status: response.StatusCode, header: response.Header, body: bytes.TrimPrefix(read, byteOrderMark)}, nil
 }
 
 // withoutURL drops the address from a transport error: a query may hold a

@@ -158,28 +158,33 @@ func (s *session) version(ctx context.Context) string {
 	return info.ApplicationInfo.SysValues.CoreVersion
 }
 
-// Users returns the active persons of SysAdminUnit, by page. The name is the
-// contact's, or the login where there is none.
+// Users returns the active persons of SysAdminUnit, by page, to the page that
+// brings nobody new: a site may give less at once than it is asked for. The
+// name is the contact's, or the login where there is none.
 func (a *Adapter) Users(ctx context.Context, c crm.Connection) ([]crm.User, error) {
 	s := a.session(c)
 	var users []crm.User
-	for {
+	known := map[string]bool{}
+	for read, more := 0, true; more; {
 		rows, err := s.query(ctx, "SysAdminUnit", "filter", "SysAdminUnitTypeValue eq "+userType+" and Active eq true",
-			"select", "Id,Name", "expand", "Contact($select=Name)", "orderby", "Id", "top", strconv.Itoa(usersPage), "skip", strconv.Itoa(len(users)))
+			"select", "Id,Name", "expand", "Contact($select=Name)", "orderby", "Id", "top", strconv.Itoa(usersPage), "skip", strconv.Itoa(read))
 		if err != nil {
 			return nil, crm.AsError(err)
 		}
+		read, more = read+len(rows), false
 		for _, r := range rows {
 			user := crm.User{ID: r.text("Id"), Name: r.text("Name")}
+			if known[user.ID] {
+				continue
+			}
+			known[user.ID], more = true, true
 			if contact, _ := r["Contact"].(map[string]any); row(contact).text("Name") != "" {
 				user.Name = row(contact).text("Name")
 			}
 			users = append(users, user)
 		}
-		if len(rows) < usersPage {
-			return users, nil
-		}
 	}
+	return users, nil
 }
 
 // Settings reads the system settings by DataService (wire/creatio.md §4).

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -38,10 +39,10 @@ func (s *session) query(ctx context.Context, object string, options ...string) (
 	}
 	var list struct{ Value []row }
 	if problem := problemOf(a); problem != nil {
-		if problem.noObject {
+		if problem.noObject || a.status == http.StatusNotFound {
 			return nil, errNoObject
 		}
-		return nil, s.failed(a, "reading "+object)
+		return nil, s.failed(a, "reading "+object+problem.against(options))
 	}
 	if a.status != http.StatusOK || decode(a.body, &list) != nil {
 		return nil, s.failed(a, "reading "+object)
@@ -67,14 +68,19 @@ func updateOp(object, id string, body map[string]any) operation {
 	return operation{http.MethodPatch, object + "(" + id + ")", body}
 }
 
-// do writes one record. Failure policy: see call; a refusal by the site is an
-// answer, not an error.
+// do writes one record. A site that changes nothing without If-Match gets the
+// change again with one that any version fits: the lane has just read the row,
+// and Waggle's columns are Waggle's. Failure policy: see call; a refusal by the
+// site is an answer, not an error.
 func (s *session) do(ctx context.Context, op operation) (answer, error) {
 	body, err := json.Marshal(op.body)
 	if err != nil {
 		return answer{}, unavailable("a record could not be written as JSON", nil)
 	}
 	a, err := s.call(ctx, op.method, "/odata/"+op.url, http.Header{}, body)
+	if err == nil && a.status == http.StatusPreconditionRequired {
+		a, err = s.call(ctx, op.method, "/odata/"+op.url, http.Header{"If-Match": {"*"}}, body)
+	}
 	if err != nil {
 		return a, err
 	}
@@ -123,7 +129,8 @@ func (s *session) takesBatch() bool {
 	return !s.noBatch
 }
 
-// errNoBatch: the site does not take $batch; nothing of it was done.
+// errNoBatch: the site does not take $batch, or does not answer it as JSON. What
+// it may have done of it all the same is met again by the single calls.
 var errNoBatch = errors.New("the CRM does not take $batch")
 
 // errBatchBroke: one of the operations broke the whole $batch. Sent singly, it
@@ -168,20 +175,17 @@ func (s *session) batch(ctx context.Context, ops []operation) ([]*answer, error)
 func parseBatch(a answer, n int) ([]*answer, error) {
 	var result struct {
 		Responses *[]struct {
-			ID     string
+			ID     any // a string, or a number where the site is careless
 			Status int
 			Body   json.RawMessage
 		}
 	}
 	if err := decode(a.body, &result); err != nil || result.Responses == nil {
-		if problem := problemOf(a); problem != nil {
-			return nil, errNoBatch
-		}
-		return nil, unavailable("the CRM's answer to a $batch could not be understood", nil)
+		return nil, errNoBatch
 	}
 	answers := make([]*answer, n)
 	for _, r := range *result.Responses {
-		i, err := strconv.Atoi(r.ID)
+		i, err := strconv.Atoi(fmt.Sprint(r.ID))
 		if err != nil || i < 1 || i > n {
 			continue
 		}

@@ -25,28 +25,27 @@ func problemOf(a answer) *problem {
 	var body struct {
 		Context       string `json:"@odata.context"`
 		ID            any    `json:"Id"`
-		Message       string
-		MessageDetail string
-		Exception     string `json:"ExceptionMessage"`
+		Message       words
+		MessageDetail words
+		Exception     words `json:"ExceptionMessage"`
 		ModelState    map[string]any
 		Error         *struct {
-			Message string
-			Inner   struct{ Message string } `json:"innererror"`
+			Message words
+			Inner   words `json:"innererror"`
 		}
 	}
-	err := json.Unmarshal(a.body, &body)
+	_ = json.Unmarshal(a.body, &body) // what is no JSON, or has other fields than these, says nothing
 	isRecord := body.Context != "" || body.ID != nil
 	if a.status < http.StatusMultipleChoices && (isRecord || body.Error == nil && body.Message == "") && !a.isHTML() {
 		return nil
 	}
 	p := &problem{status: a.status}
 	switch {
-	case err != nil:
 	case body.Error != nil:
 		p.fromOData = true
-		p.message = strings.TrimSpace(body.Error.Message + " " + body.Error.Inner.Message)
+		p.message = strings.TrimSpace(string(body.Error.Message + " " + body.Error.Inner))
 	default:
-		p.message = strings.TrimSpace(body.Message + " " + body.Exception + " " + body.MessageDetail)
+		p.message = strings.TrimSpace(string(body.Message + " " + body.Exception + " " + body.MessageDetail))
 		for field := range body.ModelState {
 			p.message += " " + field
 		}
@@ -54,6 +53,20 @@ func problemOf(a answer) *problem {
 	p.noObject = strings.Contains(p.message, "No HTTP resource was found")
 	p.passing = p.noObject || p.isPassing()
 	return p
+}
+
+// words is a text that stands there by itself, or in an object as its value (OData 3) or message.
+type words string
+
+// UnmarshalJSON takes anything else for no words.
+func (w *words) UnmarshalJSON(b []byte) error {
+	var text string
+	var object struct{ Value, Message string }
+	if json.Unmarshal(b, &text) != nil && json.Unmarshal(b, &object) == nil {
+		text = object.Value + object.Message
+	}
+	*w = words(text)
+	return nil
 }
 
 // passingText marks database refusals that are nobody's fault: deadlock,
@@ -95,8 +108,21 @@ func (p *problem) reason(sent map[string]any) string {
 	if message == "" {
 		return fmt.Sprintf("the CRM refused the record (HTTP %d)", p.status)
 	}
-	if runes := []rune(message); len(runes) > 200 {
-		message = string(runes[:200]) + "…"
+	return fmt.Sprintf("the CRM refused the record (HTTP %d): %s", p.status, brief(message))
+}
+
+// against is what the site says against a reading, to stand behind what was read; the name of a column it lacks, say. It is empty
+// where the reading asked by a text: a person's phone or e-mail, which the site may repeat.
+func (p *problem) against(asked []string) string {
+	if p.message == "" || strings.Contains(strings.Join(asked, ""), "'") {
+		return ""
 	}
-	return fmt.Sprintf("the CRM refused the record (HTTP %d): %s", p.status, message)
+	return ": " + brief(p.unquoted())
+}
+
+func brief(message string) string {
+	if runes := []rune(message); len(runes) > 200 {
+		return string(runes[:200]) + "…"
+	}
+	return message
 }

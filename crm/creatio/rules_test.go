@@ -39,8 +39,10 @@ func TestProblemOf(t *testing.T) {
 		"too many":         {429, ``, true, true, ""},
 		"not yet an OData": {200, `{"Message":"No HTTP resource was found that matches the request URI 'x'.","MessageDetail":"d"}`, true, true, ""},
 		"model state":      {400, `{"Message":"The request is invalid.","ModelState":{"entity.Phone":["my secret"]}}`, true, false, "the CRM refused the record (HTTP 400): The request is invalid. entity.Phone"},
-		"page":             {200, `<!DOCTYPE html>`, true, false, "the CRM refused the record (HTTP 200)"},
-		"moved":            {301, ``, true, false, "the CRM refused the record (HTTP 301)"},
+		"words in an object": {400, `{"error":{"code":"","message":{"lang":"en","value":"Column Name is required"},"innererror":"Boom"}}`,
+			true, false, "the CRM refused the record (HTTP 400): Column Name is required Boom"},
+		"page":  {200, `<!DOCTYPE html>`, true, false, "the CRM refused the record (HTTP 200)"},
+		"moved": {301, ``, true, false, "the CRM refused the record (HTTP 301)"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

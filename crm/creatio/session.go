@@ -222,13 +222,14 @@ func (s *session) appPrefix(ctx context.Context) (string, error) {
 	}
 	probes := []struct{ path, prefix string }{
 		{"/0/api/HealthCheck/Ping", "/0"}, {"/api/HealthCheck/Ping", ""}, {"/0/Login/NuiLogin.aspx", "/0"}, {"/Login/Login.html", ""},
+		{"/0/odata/", "/0"}, {"/odata/", ""}, // a proxy may hide the others
 	}
 	for _, p := range probes {
 		a, err := s.exchange(ctx, http.MethodGet, s.root+p.path, http.Header{}, nil)
 		if err != nil {
 			return "", err
 		}
-		if a.status != http.StatusOK || strings.HasSuffix(p.path, "Ping") && !bytes.EqualFold(bytes.Trim(a.body, "\" \r\n"), []byte("OK")) {
+		if !answersProbe(p.path, a) {
 			continue
 		}
 		s.mu.Lock()
@@ -237,6 +238,17 @@ func (s *session) appPrefix(ctx context.Context) (string, error) {
 		return p.prefix, nil
 	}
 	return "", unavailable("the address does not answer like a Creatio site", nil)
+}
+
+// answersProbe tells whether the site has the page that was asked for. OData is there also where it asks who we are.
+func answersProbe(path string, a answer) bool {
+	switch {
+	case strings.HasSuffix(path, "Ping"):
+		return a.status == http.StatusOK && bytes.EqualFold(bytes.Trim(a.body, "\" \r\n"), []byte("OK"))
+	case strings.HasSuffix(path, "odata/"):
+		return a.status == http.StatusUnauthorized || a.status == http.StatusOK && !a.isHTML()
+	}
+	return a.status == http.StatusOK
 }
 
 func (s *session) knownID(name string) (uuid.UUID, bool) {
