@@ -65,39 +65,61 @@ func compareParents(a, b PushedParent) int {
 	return cmp.Or(cmp.Compare(kindA, kindB), bytes.Compare(idA[:], idB[:]))
 }
 
-// SettlePush writes what a push came to, all at once. Identities go before contacts and these before chats, the global order of locks. A lane that was
-// taken over is left alone; a chat that changed meanwhile is due again.
+// SettlePush writes what a push came to: the parents, then each chat together with its messages. Identities go before contacts
+// and these before chats, the global order of locks. A lane that was taken over is left alone; a chat that changed meanwhile is
+// due again.
+//
+// A chat in which something goes on is settled after the others, by itself: whoever waited for it with many others locked would
+// let the customers and agents of all of them wait.
 func (s *Store) SettlePush(ctx context.Context, environment uuid.UUID, p PushSettlement) error {
 	slices.SortFunc(p.Parents, compareParents)
-	slices.SortFunc(p.Chats, func(a, b PushedChat) int { return bytes.Compare(a.Chat.ID[:], b.Chat.ID[:]) })
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	taken, err := s.settleChats(ctx, environment, p, s.d.skipLocked)
+	for _, c := range p.Chats {
+		if err == nil && !slices.Contains(taken, c.Chat.ID) {
+			_, err = s.settleChats(ctx, environment, PushSettlement{Chats: []PushedChat{c}, Messages: p.Messages}, s.d.forUpdate)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("settle a push of environment %s: %w", environment, err)
+	}
+	return nil
+}
+
+// settleChats settles the parents and those chats that lock takes, all at once, and returns the ids of these chats.
+func (s *Store) settleChats(ctx context.Context, environment uuid.UUID, p PushSettlement, lock func(*bun.SelectQuery) *bun.SelectQuery) (taken []uuid.UUID, err error) {
+	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		taken = nil
 		now, err := s.now(ctx, tx)
 		if err != nil {
 			return err
 		}
 		w := pushSettler{s: s, tx: tx, environment: environment, now: now, chats: map[uuid.UUID]*Chat{}}
-		for _, c := range p.Chats {
-			w.chats[c.Chat.ID] = c.Chat
-		}
 		for _, parent := range p.Parents {
 			if err := w.parent(ctx, parent); err != nil {
 				return err
 			}
 		}
-		if err := w.lanes(ctx, p.Chats); err != nil {
+		if taken, err = w.take(ctx, p.Chats, lock); err != nil || len(taken) == 0 {
 			return err
 		}
+		chats := slices.DeleteFunc(slices.Clone(p.Chats), func(c PushedChat) bool { return !slices.Contains(taken, c.Chat.ID) })
+		if err := w.lanes(ctx, chats); err != nil {
+			return err
+		}
+		for _, c := range chats {
+			w.chats[c.Chat.ID] = c.Chat
+		}
 		for _, m := range p.Messages {
+			if w.chats[m.Message.ChatID] == nil {
+				continue
+			}
 			if err := w.message(ctx, m); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("settle a push of environment %s: %w", environment, err)
-	}
-	return nil
+	return taken, err
 }
 
 type pushSettler struct {
@@ -105,7 +127,21 @@ type pushSettler struct {
 	tx          bun.Tx
 	environment uuid.UUID
 	now         time.Time
-	chats       map[uuid.UUID]*Chat
+	chats       map[uuid.UUID]*Chat // those that are settled
+}
+
+// take locks chats, in the order of their ids as everybody does, and returns those it has got.
+func (w pushSettler) take(ctx context.Context, chats []PushedChat, lock func(*bun.SelectQuery) *bun.SelectQuery) (taken []uuid.UUID, err error) {
+	if len(chats) == 0 {
+		return nil, nil
+	}
+	ids := make([]uuid.UUID, len(chats))
+	for i, c := range chats {
+		ids[i] = c.Chat.ID
+	}
+	err = lock(w.tx.NewSelect().Model((*Chat)(nil)).Column("id").Where("c.environment_id = ?", w.environment).Where("c.id IN (?)", bun.List(ids)).
+		OrderExpr("c.id")).Scan(ctx, &taken)
+	return taken, err
 }
 
 // parent keeps what the CRM has of a chat's parent, or why it has nothing.
@@ -156,13 +192,9 @@ type pushedLane struct {
 // lanes moves each chat's cursor unless someone set it back meanwhile, and keeps the fingerprint only of a record that did not
 // change meanwhile. All chats change in one statement: customers and agents wait for them.
 func (w pushSettler) lanes(ctx context.Context, chats []PushedChat) error {
-	if len(chats) == 0 {
-		return nil
-	}
-	rows, ids := make([]pushedLane, len(chats)), make([]uuid.UUID, len(chats))
+	rows := make([]pushedLane, len(chats))
 	for i, p := range chats {
 		c := p.Chat
-		ids[i] = c.ID
 		rows[i] = pushedLane{
 			ChatID: c.ID, Fence: c.CRMFence, Version: c.CRMVersion, Past: c.CRMSeq, Seq: p.Seq,
 			Proven: p.Proven, Fingerprint: c.CRMPushed, Refused: p.Refused, Failures: p.Failures, Wait: p.Wait.Microseconds(),
@@ -170,9 +202,6 @@ func (w pushSettler) lanes(ctx context.Context, chats []PushedChat) error {
 		if p.Proven {
 			rows[i].Fingerprint = p.Fingerprint
 		}
-	}
-	if err := w.s.d.lockInOrder(ctx, w.tx, w.tx.NewSelect().Table("chats").Where("id IN (?)", bun.List(ids))); err != nil {
-		return err
 	}
 	var ours []uuid.UUID
 	err := w.tx.NewUpdate().With("pushed", w.tx.NewValues(&rows)).Model((*Chat)(nil)).TableExpr("pushed AS p").
@@ -208,10 +237,8 @@ func (w pushSettler) message(ctx context.Context, p SettledMessage) error {
 	if err != nil {
 		return err
 	}
-	f := Failure{Subject: SubjectMessage, SubjectKey: m.ID.String(), What: messageName(m.Seq, 0), ChatID: m.ChatID}
-	if c := w.chats[m.ChatID]; c != nil {
-		f.What, f.ChannelID = messageName(m.Seq, c.Number), c.ChannelID
-	}
+	c := w.chats[m.ChatID]
+	f := Failure{Subject: SubjectMessage, SubjectKey: m.ID.String(), What: messageName(m.Seq, c.Number), ChannelID: c.ChannelID, ChatID: c.ID}
 	return w.failure(ctx, f, m.CRMError, p.Refused)
 }
 
