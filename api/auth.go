@@ -94,7 +94,7 @@ func (s *Server) renewal() string {
 func callerFrom(b store.Bearer) caller {
 	who := caller{
 		Environment: b.EnvironmentID, By: credential(b.Kind), Role: chat.Administrator,
-		SessionID: b.SessionID, CRMURL: b.CRMURL, wizardOnly: b.Kind == store.TokenSecretKey && b.HasAPIKey,
+		SessionID: b.SessionID, CRMURL: b.CRMURL, ChatsOn: b.ChatsEnabled, wizardOnly: b.Kind == store.TokenSecretKey && b.HasAPIKey,
 	}
 	if b.Kind == store.TokenSession {
 		who.Role, who.AgentID, who.CRMUserID = b.Role, b.AgentID, b.CRMUserID

@@ -27,6 +27,7 @@ type caller struct {
 	CRMUserID   string
 	SessionID   uuid.UUID // of a session
 	CRMURL      string    // address of the environment's CRM; empty until Step 1 names it
+	ChatsOn     bool      // the environment's chats are switched on
 	wizardOnly  bool      // a secret key beside an API key
 }
 

@@ -55,7 +55,7 @@ func (s *Server) oneChat(row *store.ChatView, e *store.Environment, notBefore ti
 		d := gen.Direction(row.LastDirection)
 		a.LastDirection = &d
 	}
-	if until, limited := chat.WritableUntil(row.ClientWroteAt.Time, s.window(row)); limited {
+	if until, limited := chat.WritableUntil(row.ClientWroteAt.Time, s.window(row.ChannelKind)); limited {
 		if row.ClientWroteAt.IsZero() { // he never wrote
 			until = row.OpenedAt.Time
 		}
@@ -69,8 +69,8 @@ func (s *Server) oneChat(row *store.ChatView, e *store.Environment, notBefore ti
 }
 
 // window is how long after his last message the messenger takes ours for the client of a chat; 0: always.
-func (s *Server) window(row *store.ChatView) time.Duration {
-	return s.describe(row.ChannelKind).Capabilities.Window()
+func (s *Server) window(channelKind string) time.Duration {
+	return s.describe(channelKind).Capabilities.Window()
 }
 
 func clockOf(row *store.ChatView) chat.Clock {

@@ -21,7 +21,7 @@ func (s *Server) viewer(ctx context.Context) (caller, store.Viewer, error) {
 	if v.All {
 		return c, v, nil
 	}
-	return c, v, s.chatsOn(ctx, c)
+	return c, v, chatsOn(c)
 }
 
 // actor is viewer for what changes a chat: it needs chats to be on for everybody (b24).
@@ -30,15 +30,11 @@ func (s *Server) actor(ctx context.Context) (caller, store.Viewer, error) {
 	if err != nil || !v.All {
 		return c, v, err
 	}
-	return c, v, s.chatsOn(ctx, c)
+	return c, v, chatsOn(c)
 }
 
-func (s *Server) chatsOn(ctx context.Context, c caller) error {
-	e, err := s.Store.Environment(ctx, c.Environment)
-	if err != nil {
-		return storeProblem(err, "environment")
-	}
-	if !e.ChatsEnabled {
+func chatsOn(c caller) error {
+	if !c.ChatsOn {
 		return conflict("chats-are-switched-off", "The chats are switched off. An administrator switches them on in the chat settings; nothing is lost meanwhile.")
 	}
 	return nil

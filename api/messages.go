@@ -55,7 +55,7 @@ func (s *Server) SendMessage(ctx context.Context, r gen.SendMessageRequestObject
 	if err != nil {
 		return nil, err
 	}
-	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
+	kind, err := s.Store.ChannelKind(ctx, c.Environment, r.ID, v)
 	if err != nil {
 		return nil, storeProblem(err, "chat")
 	}
@@ -67,7 +67,7 @@ func (s *Server) SendMessage(ctx context.Context, r gen.SendMessageRequestObject
 		return nil, err
 	}
 	id, changed, replayed, err := s.Store.SendReply(ctx, c.Environment, store.Reply{
-		ChatID: r.ID, Agent: c.AgentID, Take: !v.All, Text: r.Body.Text, Files: r.Body.Files, ReplyTo: idOf(r.Body.ReplyTo), Window: s.window(&row),
+		ChatID: r.ID, Agent: c.AgentID, Take: !v.All, Text: r.Body.Text, Files: r.Body.Files, ReplyTo: idOf(r.Body.ReplyTo), Window: s.window(kind),
 	}, guard)
 	if errors.Is(err, store.ErrFiles) {
 		return nil, invalid(field("files", "names a file that was not uploaded to this chat, or that has been sent")).because(err)
@@ -81,6 +81,9 @@ func (s *Server) SendMessage(ctx context.Context, r gen.SendMessageRequestObject
 	if !replayed {
 		s.Jobs.MessageAccepted(ctx, changed)
 	}
+	if changed.Reply != nil {
+		return gen.SendMessage201JSONResponse(s.messageAnswer(changed.Reply)), nil
+	}
 	answer, err := s.showMessage(ctx, c, r.ID, id)
 	return gen.SendMessage201JSONResponse(answer), err
 }
@@ -91,11 +94,11 @@ func (s *Server) ResendMessage(ctx context.Context, r gen.ResendMessageRequestOb
 	if err != nil {
 		return nil, err
 	}
-	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
+	kind, err := s.Store.ChannelKind(ctx, c.Environment, r.ID, v)
 	if err != nil {
 		return nil, storeProblem(err, "chat")
 	}
-	changed, err := s.Store.Resend(ctx, c.Environment, r.ID, r.MessageID, c.AgentID, s.window(&row))
+	changed, err := s.Store.Resend(ctx, c.Environment, r.ID, r.MessageID, c.AgentID, s.window(kind))
 	if err != nil {
 		return nil, storeProblem(err, "message")
 	}

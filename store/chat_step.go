@@ -40,6 +40,9 @@ func (e *Entry) DataOf() EntryData {
 type Changed struct {
 	Chat Chat
 	From uuid.UUID // the agent who had it before
+
+	// Reply is the message that SendReply has accepted, as it stands, where that is known without reading it.
+	Reply *Message
 }
 
 // lockChat reads a chat and locks it until the transaction ends.

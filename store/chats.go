@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -77,6 +79,24 @@ func (s *Store) ChatFor(ctx context.Context, environment, id uuid.UUID, v Viewer
 		return ChatView{}, err
 	}
 	return c, one(q.Scan(ctx), "chat "+id.String())
+}
+
+// ChannelKind returns the kind of a chat's channel if the viewer may see the chat; otherwise ErrNotFound.
+func (s *Store) ChannelKind(ctx context.Context, environment, id uuid.UUID, v Viewer) (kind string, err error) {
+	what := "chat " + id.String()
+	q := s.read.NewSelect().TableExpr("chats AS c").Column("ch.kind").Join("JOIN channels AS ch ON ch.id = c.channel_id").
+		Where("c.environment_id = ?", environment).Where("c.id = ?", id)
+	if !v.All && v.Agent != uuid.Nil {
+		// Mostly it is his own: then it does not matter what else he is offered.
+		own := q.Clone().Where("c.agent_id = ?", v.Agent).Where("c.held_reason IS NULL")
+		if err := own.Scan(ctx, &kind); !errors.Is(err, sql.ErrNoRows) {
+			return kind, one(err, what)
+		}
+	}
+	if q, err = s.seenBy(ctx, q, environment, v); err != nil {
+		return "", err
+	}
+	return kind, one(q.Scan(ctx, &kind), what)
 }
 
 // clientWroteAt is when the client of chat c wrote last; it takes the arguments In, EntryMessage, In.

@@ -106,13 +106,9 @@ var errKeyUsed = fmt.Errorf("this Idempotency-Key was used for another request; 
 
 // claimKey takes the key for this transaction, or returns the answer that was kept for it.
 func (s *Store) claimKey(ctx context.Context, tx bun.Tx, environment uuid.UUID, i Idem) ([]byte, error) {
-	now, err := s.now(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
-	row := idempotencyKey{EnvironmentID: environment, Operation: i.Operation, Key: i.Key, RequestHash: i.RequestHash, Answer: []byte{}, CreatedAt: At(now)}
+	row := idempotencyKey{EnvironmentID: environment, Operation: i.Operation, Key: i.Key, RequestHash: i.RequestHash, Answer: []byte{}}
 	// On PostgreSQL this waits for a transaction that has the same key, and then finds its row.
-	claimed, err := changed(tx.NewInsert().Model(&row).On("CONFLICT DO NOTHING").Exec(ctx))
+	claimed, err := changed(tx.NewInsert().Model(&row).Value("created_at", "? + (SELECT offset_us FROM clock)", s.d.now()).On("CONFLICT DO NOTHING").Exec(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("claim an idempotency key of %s: %w", i.Operation, err)
 	}

@@ -36,10 +36,11 @@ func (s *Store) SendReply(ctx context.Context, environment uuid.UUID, r Reply, i
 			return uuid.Nil, err
 		}
 		ch.From = c.AgentID
-		if err := s.sendable(ctx, tx, c); err != nil {
+		l, err := s.sendable(ctx, tx, c)
+		if err != nil {
 			return uuid.Nil, err
 		}
-		if err := takesMessages(ctx, tx, c); err != nil {
+		if err := l.takesMessages(); err != nil {
 			return uuid.Nil, err
 		}
 		if err := s.quotable(ctx, tx, c, r.ReplyTo); err != nil {
@@ -48,17 +49,19 @@ func (s *Store) SendReply(ctx context.Context, environment uuid.UUID, r Reply, i
 		if err := s.inWindow(ctx, tx, c, r.Window); err != nil {
 			return uuid.Nil, err
 		}
-		now, err := s.now(ctx, tx)
-		if err != nil {
+		if c, err = s.acceptByReply(ctx, tx, c, l.Now.Time, r); err != nil {
 			return uuid.Nil, err
 		}
-		if c, err = s.acceptByReply(ctx, tx, c, now, r); err != nil {
-			return uuid.Nil, err
+		e, after, err := s.replyStep(ctx, tx, c, l.Now.Time, r)
+		ch.Chat, ch.Reply = after, nil
+		if len(r.Files) == 0 && !l.waits(c) {
+			ch.Reply = &Message{Entry: e, Versions: versions(e, nil)}
 		}
-		id := newID()
-		ch.Chat, err = s.replyStep(ctx, tx, c, now, r, id)
-		return id, err
+		return e.ID, err
 	})
+	if replayed {
+		ch = Changed{} // of a try that a deadlock broke off
+	}
 	return message, ch, replayed, err
 }
 
@@ -75,25 +78,25 @@ func (s *Store) acceptByReply(ctx context.Context, tx bun.Tx, c Chat, now time.T
 	}
 }
 
-func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time, r Reply, id uuid.UUID) (Chat, error) {
-	e := Entry{
-		ID: id, Kind: chat.EntryMessage, Direction: chat.Out, Author: chat.ByAgent, AgentID: r.Agent,
+func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time, r Reply) (e Entry, after Chat, err error) {
+	e = Entry{
+		ID: newID(), EnvironmentID: c.EnvironmentID, ChatID: c.ID, Kind: chat.EntryMessage, At: At(now), Direction: chat.Out, Author: chat.ByAgent, AgentID: r.Agent,
 		Text: chat.Storable(r.Text), ReplyTo: r.ReplyTo, State: chat.MessageAccepted, ChannelID: c.ChannelID,
 	}
-	var err error
-	if e.Attachments, err = s.attach(ctx, tx, c, id, r.Files); err != nil {
-		return Chat{}, err
+	if e.Attachments, err = s.attach(ctx, tx, c, e.ID, r.Files); err != nil {
+		return e, Chat{}, err
 	}
-	after, err := s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+	after, err = s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
 		return answered(s.sends(q)).
 			Set("last_direction = ?", chat.Out).Set("last_message_at = ?", At(now)).Set("closing_since = NULL").
 			Set("first_reply_at = coalesce(first_reply_at, ?)", At(now)).
 			Where("closed_at IS NULL")
 	})
 	if err != nil {
-		return Chat{}, err
+		return e, Chat{}, err
 	}
-	return after, s.forgetTries(ctx, tx, c)
+	e.Seq = after.LastSeq
+	return e, after, s.forgetTries(ctx, tx, c)
 }
 
 // answered makes the client count as answered until that fails.
@@ -108,37 +111,50 @@ func (s *Store) sends(q *bun.UpdateQuery) *bun.UpdateQuery {
 		Where("EXISTS (SELECT 1 FROM channels AS ch WHERE ch.id = c.channel_id AND ch.state = ?)", chat.ChannelActive)
 }
 
-// sendable is the conflict of writing to the client of a chat that is not open, that another app has, or whose channel is not
-// active.
-func (s *Store) sendable(ctx context.Context, tx bun.Tx, c Chat) error {
+// line is the way to the client of a chat.
+type line struct {
+	Channel     string            // its name
+	State       chat.ChannelState // of the channel
+	SendRetryAt Time              // of the channel
+	BlockedAt   Time              // since when the client takes no messages, as far as is known
+	Now         Time              // business time
+	Unmoved     Time              // the database's clock
+}
+
+// sendable reads the way to the client of a chat. It is a conflict where the chat is not open, another app has it, or its channel
+// is not active.
+func (s *Store) sendable(ctx context.Context, tx bun.Tx, c Chat) (l line, err error) {
 	if err := mustBeOpen(c); err != nil {
-		return err
+		return l, err
 	}
 	if c.Elsewhere() {
-		return refused(c.Thread().HeldElsewhere())
+		return l, refused(c.Thread().HeldElsewhere())
 	}
-	var ch Channel
-	if err := tx.NewSelect().Model(&ch).Column("name", "state").Where("ch.environment_id = ?", c.EnvironmentID).Where("ch.id = ?", c.ChannelID).Scan(ctx); err != nil {
-		return one(err, "channel "+c.ChannelID.String())
+	err = tx.NewSelect().TableExpr("channels AS ch").ColumnExpr("ch.name AS channel, ch.state, ch.send_retry_at, i.blocked_at").
+		ColumnExpr("? + clock.offset_us AS now, ? AS unmoved", s.d.now(), s.d.now()).
+		Join("JOIN identities AS i ON i.id = ? AND i.environment_id = ch.environment_id", c.IdentityID).Join("CROSS JOIN clock").
+		Where("ch.environment_id = ?", c.EnvironmentID).Where("ch.id = ?", c.ChannelID).Scan(ctx, &l)
+	if err != nil {
+		return l, one(err, "channel "+c.ChannelID.String())
 	}
-	if ch.State != chat.ChannelActive {
-		return refused(fmt.Sprintf("the channel %q is Disconnected; nothing can be sent until an administrator connects it again", ch.Name))
+	if l.State != chat.ChannelActive {
+		return l, refused(fmt.Sprintf("the channel %q is Disconnected; nothing can be sent until an administrator connects it again", l.Channel))
 	}
-	return nil
+	return l, nil
 }
 
 // takesMessages is the conflict of writing to a client who has blocked the channel. What has failed may be tried again all the
 // same (Resend): not every messenger tells when he takes messages again.
-func takesMessages(ctx context.Context, tx bun.Tx, c Chat) error {
-	blocked, err := tx.NewSelect().Model((*Identity)(nil)).Where("i.environment_id = ?", c.EnvironmentID).Where("i.id = ?", c.IdentityID).
-		Where("i.blocked_at IS NOT NULL").Exists(ctx)
-	if err != nil {
-		return fmt.Errorf("read whether identity %s takes messages: %w", c.IdentityID, err)
+func (l line) takesMessages() error {
+	if l.BlockedAt.IsZero() {
+		return nil
 	}
-	if blocked {
-		return refused("the customer has blocked the channel; nothing can be sent to him until he unblocks it or writes again")
-	}
-	return nil
+	return refused("the customer has blocked the channel; nothing can be sent to him until he unblocks it or writes again")
+}
+
+// waits reports whether what is written in a chat now may have to wait for its channel, or for what was written before it.
+func (l line) waits(c Chat) bool {
+	return l.SendRetryAt.After(l.Unmoved.Time) || c.OutDueAt.After(l.Unmoved.Time)
 }
 
 // inWindow is the conflict of writing to a client for whom the messenger takes nothing any more.
@@ -170,7 +186,7 @@ func (s *Store) quotable(ctx context.Context, tx bun.Tx, c Chat, message uuid.UU
 // ErrConflict. The window is that of SendRules.
 func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uuid.UUID, window time.Duration) (Changed, error) {
 	return s.action(ctx, environment, chatID, func(ctx context.Context, tx bun.Tx, c Chat, now time.Time) (Chat, error) {
-		if err := s.sendable(ctx, tx, c); err != nil {
+		if _, err := s.sendable(ctx, tx, c); err != nil {
 			return c, err
 		}
 		if err := s.inWindow(ctx, tx, c, window); err != nil {

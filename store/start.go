@@ -32,7 +32,7 @@ func (s *Store) StartChat(ctx context.Context, environment uuid.UUID, n NewChat,
 		if err != nil {
 			return uuid.Nil, err
 		}
-		ch.Chat, err = s.replyStep(ctx, tx, c, now, Reply{ChatID: c.ID, Agent: n.Agent, Text: n.Text}, newID())
+		_, ch.Chat, err = s.replyStep(ctx, tx, c, now, Reply{ChatID: c.ID, Agent: n.Agent, Text: n.Text})
 		return c.ID, err
 	})
 	return id, ch, replayed, err
@@ -89,7 +89,8 @@ func (s *Store) startedChat(ctx context.Context, tx bun.Tx, environment uuid.UUI
 		return Chat{}, fmt.Errorf("open a chat: %w", err)
 	}
 	if ch.State != chat.ChannelActive {
-		return Chat{}, s.sendable(ctx, tx, c)
+		_, err := s.sendable(ctx, tx, c)
+		return Chat{}, err
 	}
 	return c, nil
 }
