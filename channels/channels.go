@@ -73,7 +73,7 @@ type Channel struct {
 	AccountID  string            // the account's own id on the messenger; empty until verified
 	Fields     map[string]string // all fields, secrets in clear
 	Receive    Receive
-	HookURL    string    // the full public address of this channel's webhook; empty without a public URL
+	HookURL    string    // the full public address of this channel's webhook; empty without a public URL, and for Send
 	HookSecret string    // made by Waggle for this channel, [A-Za-z0-9_-]{43}
 	Since      time.Time // when it was connected; what was written before is not wanted (b39)
 }

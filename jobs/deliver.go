@@ -93,7 +93,9 @@ func (d *delivering) claim(ctx context.Context) (int, error) {
 	}
 	room := sendsAtOnce - (d.inFlight - d.slow)
 	lanes, err := d.Store.ClaimSends(ctx, d.Owner, room, sendsPerClaim, notNow, d.lease())
+	portions := map[uuid.UUID]int{}
 	for _, lane := range lanes {
+		portions[lane.ChannelID]++
 		s := &sending{channel: lane.ChannelID, since: time.Now()}
 		d.sending = append(d.sending, s)
 		d.busy[s.channel]++
@@ -103,7 +105,10 @@ func (d *delivering) claim(ctx context.Context) (int, error) {
 		}()
 	}
 	d.inFlight += len(lanes)
-	d.look = len(lanes) > 0 || len(d.served) > 0
+	d.look = len(lanes) == room || len(d.served) > 0
+	for _, n := range portions {
+		d.look = d.look || n == sendsPerClaim // a smaller portion was all that the channel has due
+	}
 	if len(lanes) < room { // everybody has had his turn
 		d.served = nil
 		return len(lanes), err
@@ -227,12 +232,12 @@ func (j *Jobs) callSend(ctx context.Context, deadline time.Time, adapter channel
 	if err := ctx.Err(); err != nil {
 		return channels.Sent{}, &channels.Error{Outcome: channels.RetryAt, Reason: "Waggle was held up and did not try", Err: err}
 	}
-	view, err := j.OpenChannel(ctx, &send.Channel)
+	secrets, err := j.Store.OpenSecrets(&send.Channel)
 	if err != nil {
 		return channels.Sent{}, &channels.Error{Outcome: channels.RetryAt, At: time.Now().Add(longestRetry), Reason: "the channel's settings cannot be read", Err: err}
 	}
 	var gone bool // whatever the adapter makes of it: what is not there never will be
-	sent, err := adapter.Send(ctx, view, channels.Part{
+	sent, err := adapter.Send(ctx, channelView(&send.Channel, secrets, ""), channels.Part{
 		Key: send.Part.ID.String(), UserID: send.User.ExternalID, Text: send.Part.Text, ReplyTo: send.Part.ReplyTo, Attempt: send.Part.Attempts,
 		File: j.upload(send.File, &gone),
 	})

@@ -68,11 +68,7 @@ func (s *Store) NextSend(ctx context.Context, lane SendLane, rulesOf func(kind s
 		if err != nil {
 			return err
 		}
-		ch := new(Channel)
-		if err := tx.NewSelect().Model(ch).Where("id = ?", c.ChannelID).Scan(ctx); err != nil {
-			return one(err, "channel "+c.ChannelID.String())
-		}
-		now, err := s.unmoved(ctx, tx)
+		ch, to, now, err := s.wayOut(ctx, tx, c)
 		if err != nil {
 			return err
 		}
@@ -83,10 +79,6 @@ func (s *Store) NextSend(ctx context.Context, lane SendLane, rulesOf func(kind s
 			return s.releaseSend(ctx, tx, c, ch.SendRetryAt.UnixMicro())
 		}
 		rules, err := rulesOf(ch.Kind)
-		if err != nil {
-			return err
-		}
-		to, err := addressee(ctx, tx, c)
 		if err != nil {
 			return err
 		}
@@ -126,13 +118,27 @@ func (s *Store) NextSend(ctx context.Context, lane SendLane, rulesOf func(kind s
 	return send, settled, nil
 }
 
-// addressee is the client of a chat, and who holds the conversation with him by the messenger's latest word: the chat's own copy
-// does not change any more once it is closed.
-func addressee(ctx context.Context, tx bun.Tx, c *Chat) (to Addressee, err error) {
-	err = tx.NewSelect().TableExpr("identities AS i").ColumnExpr("i.id, i.external_id, i.blocked_at, coalesce(th.owner, '') AS thread").
+// wayOut reads, under the chat's lock, the channel of a chat, its client, and the database's unmoved clock. Who holds the
+// conversation is told by the messenger's latest word: the chat's own copy does not change any more once it is closed.
+func (s *Store) wayOut(ctx context.Context, tx bun.Tx, c *Chat) (*Channel, Addressee, time.Time, error) {
+	var row struct {
+		Channel    `bun:",extend"`
+		IdentityID uuid.UUID
+		ExternalID string
+		BlockedAt  Time
+		Thread     chat.ThreadOwner
+		Unmoved    Time
+	}
+	err := tx.NewSelect().Model(&row).ColumnExpr("ch.*").ColumnExpr("i.id AS identity_id, i.external_id, i.blocked_at, coalesce(th.owner, '') AS thread").
+		ColumnExpr("? AS unmoved", s.d.now()).
+		Join("JOIN identities AS i ON i.id = ?", c.IdentityID).
 		Join("LEFT JOIN threads AS th ON th.channel_id = i.channel_id AND th.external_id = i.external_id").
-		Where("i.id = ?", c.IdentityID).Scan(ctx, &to)
-	return to, one(err, "identity "+c.IdentityID.String())
+		Where("ch.id = ?", c.ChannelID).Scan(ctx)
+	if err != nil {
+		return nil, Addressee{}, time.Time{}, one(err, fmt.Sprintf("channel %s with identity %s", c.ChannelID, c.IdentityID))
+	}
+	to := Addressee{ID: row.IdentityID, ExternalID: row.ExternalID, BlockedAt: row.BlockedAt, Thread: row.Thread}
+	return &row.Channel, to, row.Unmoved.Time, nil
 }
 
 // unsendable says why nothing can be sent to the client of a chat any more; empty: it can, or may be able to.
@@ -241,7 +247,7 @@ func (s *Store) writeAttempt(ctx context.Context, tx bun.Tx, c *Chat, part *Part
 // releaseSend gives a lane back. due is nil where nothing is left to do: the chat is locked, so nothing can have come since.
 func (s *Store) releaseSend(ctx context.Context, tx bun.Tx, c *Chat, due any) error {
 	_, err := tx.NewUpdate().Model(c).Set("out_seq = ?", c.OutSeq).Set("out_due_at = ?", due).Set("out_owner = ''").Set("out_until = NULL").
-		WherePK().Where("out_fence = ?", c.OutFence).Exec(ctx)
+		Set("closing_since = ?", c.ClosingSince).WherePK().Where("out_fence = ?", c.OutFence).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("release the lane of chat %s: %w", c.ID, err)
 	}

@@ -30,6 +30,8 @@ type Settled struct {
 	AgentID   uuid.UUID // the chat's agent; zero: none
 	QueueID   uuid.UUID // the chat's queue; zero: none
 	Released  bool      // nothing is left to send: the lane is given back
+
+	closing Time // from when the client's silence counts by it; zero: it does not
 }
 
 // plannedParts returns a message's parts, planning them first: one row for each send, committed before the first.
@@ -114,8 +116,11 @@ func (s *Store) SettleSend(ctx context.Context, send *Send, o PartOutcome, recei
 		}
 		part.State, part.ExternalID, part.SentAt, part.Error = o.State, o.ExternalID, At(o.SentAt), o.Reason
 		if o.State != chat.PartPlanned {
-			if done, err = s.settlePart(ctx, tx, c, m, part, receipts); err == nil && c.OutFence == send.Lane.Fence {
-				done.Released, err = s.releaseSent(ctx, tx, c)
+			if done, err = s.partDone(ctx, tx, c, m, part, receipts); err == nil && c.OutFence == send.Lane.Fence {
+				done.Released, err = s.releaseSent(ctx, tx, c, done.closing)
+			}
+			if err == nil && !done.Released {
+				err = startClosing(ctx, tx, c, done.closing)
 			}
 			return err
 		}
@@ -128,8 +133,8 @@ func (s *Store) SettleSend(ctx context.Context, send *Send, o PartOutcome, recei
 	return done, nil
 }
 
-// releaseSent gives the lane back if nothing is left to send.
-func (s *Store) releaseSent(ctx context.Context, tx bun.Tx, c *Chat) (bool, error) {
+// releaseSent gives the lane back if nothing is left to send, and starts the closing clock with it.
+func (s *Store) releaseSent(ctx context.Context, tx bun.Tx, c *Chat, closing Time) (bool, error) {
 	left, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("seq > ?", c.OutSeq).Where("kind = ?", chat.EntryMessage).
 		Where("direction = ?", chat.Out).Where("state IN (?, ?)", chat.MessageAccepted, chat.MessageSending).Exists(ctx)
 	if err != nil || left {
@@ -137,6 +142,9 @@ func (s *Store) releaseSent(ctx context.Context, tx bun.Tx, c *Chat) (bool, erro
 	}
 	// All that is there is settled: the chat is locked, so that nothing can come before the cursor has passed it.
 	c.OutSeq = c.LastSeq
+	if !closing.IsZero() {
+		c.ClosingSince = closing
+	}
 	return true, s.releaseSend(ctx, tx, c, nil)
 }
 
@@ -167,6 +175,15 @@ func (s *Store) awaitProof(ctx context.Context, tx bun.Tx, c *Chat, send *Send, 
 
 // settlePart writes a part's end and what it means for its message and its chat, which is locked.
 func (s *Store) settlePart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, part *Part, receipts bool) (Settled, error) {
+	done, err := s.partDone(ctx, tx, c, m, part, receipts)
+	if err != nil {
+		return done, err
+	}
+	return done, startClosing(ctx, tx, c, done.closing)
+}
+
+// partDone is settlePart but for the closing clock, which is left to the caller.
+func (s *Store) partDone(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, part *Part, receipts bool) (Settled, error) {
 	if part.State.Taken() {
 		if err := catchUp(ctx, tx, c, part, receipts); err != nil {
 			return Settled{}, err
@@ -179,11 +196,12 @@ func (s *Store) settlePart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, pa
 	if _, err := q.WherePK().Exec(ctx); err != nil {
 		return Settled{}, fmt.Errorf("write part %s: %w", part.ID, err)
 	}
-	return s.settleMessage(ctx, tx, c, m)
+	return s.messageDone(ctx, tx, c, m)
 }
 
-// settleMessage writes how far a message has come by its parts and what that means for its chat, which is locked.
-func (s *Store) settleMessage(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (Settled, error) {
+// messageDone writes how far a message has come by its parts and what that means for its chat, which is locked; all but the
+// closing clock.
+func (s *Store) messageDone(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (Settled, error) {
 	done := Settled{MessageID: m.ID, ChatID: c.ID, State: m.State, AgentID: c.AgentID, QueueID: c.QueueID}
 	var parts []Part
 	if err := tx.NewSelect().Model(&parts).Column("state", "error").Where("message_id = ?", m.ID).OrderExpr("n").Scan(ctx); err != nil {
@@ -209,17 +227,14 @@ func (s *Store) settleMessage(ctx context.Context, tx bun.Tx, c *Chat, m *Entry)
 			return done, fmt.Errorf("write the parts of message %s: %w", m.ID, err)
 		}
 	}
-	now, err := s.now(ctx, tx)
-	if err != nil {
-		return done, err
-	}
 	m.State, m.Error = done.State, done.Reason
 	if _, err := tx.NewUpdate().Model(m).Column("state", "error").WherePK().Exec(ctx); err != nil {
 		return done, fmt.Errorf("write message %s: %w", m.ID, err)
 	}
+	var err error
 	switch {
 	case !m.State.Taken():
-		done.CRM, err = s.unsent(ctx, tx, c, m, now)
+		done.CRM, err = s.unsent(ctx, tx, c, m)
 	case before == chat.MessageFailed:
 		if done.CRM, err = s.answeredAfterAll(ctx, tx, c, m); err == nil {
 			err = mendFailure(ctx, tx, m.EnvironmentID, FailureUnsent, SubjectMessage, m.ID)
@@ -228,14 +243,18 @@ func (s *Store) settleMessage(ctx context.Context, tx bun.Tx, c *Chat, m *Entry)
 		err = mendFailure(ctx, tx, m.EnvironmentID, FailureUnsent, SubjectMessage, m.ID)
 	}
 	if err == nil && m.State.Taken() && !before.Arrived() {
-		err = startClosing(ctx, tx, c, m, now)
+		done.closing, err = s.closingSince(ctx, tx, c, m)
 	}
 	return done, err
 }
 
 // unsent gives the rest of a message up and makes it visible. If it failed, the client is unanswered again, unless another
 // reply was accepted since; if its fate is unknown he may have it.
-func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now time.Time) (crm bool, err error) {
+func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (crm bool, err error) {
+	now, err := s.now(ctx, tx)
+	if err != nil {
+		return false, err
+	}
 	_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartFailed).Set("error = ?", heldBack).
 		Where("message_id = ?", m.ID).Where("state = ?", chat.PartPlanned).Exec(ctx)
 	if err != nil {
@@ -279,17 +298,30 @@ func (s *Store) answeredAfterAll(ctx context.Context, tx bun.Tx, c *Chat, m *Ent
 	return true, err
 }
 
-// startClosing starts the closing clock, if the message is the chat's last one.
-func startClosing(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, now time.Time) error {
+// closingSince is from when the client's silence counts by a message that has reached the messenger; zero: it does not, as the
+// message is not the chat's last one.
+func (s *Store) closingSince(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (Time, error) {
 	if m.Author == chat.BySystem || !c.ClosedAt.IsZero() {
+		return Time{}, nil
+	}
+	if m.Seq < c.LastSeq {
+		later, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("seq > ?", m.Seq).Where("kind = ?", chat.EntryMessage).
+			Where("author <> ?", chat.BySystem).Exists(ctx)
+		if err != nil || later {
+			return Time{}, err
+		}
+	}
+	now, err := s.now(ctx, tx)
+	return At(chat.ClosingSince(m.State, now)), err
+}
+
+// startClosing starts the closing clock of a chat, which is locked; zero: it does not.
+func startClosing(ctx context.Context, tx bun.Tx, c *Chat, since Time) error {
+	if since.IsZero() {
 		return nil
 	}
-	later, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("seq > ?", m.Seq).Where("kind = ?", chat.EntryMessage).
-		Where("author <> ?", chat.BySystem).Exists(ctx)
-	if err != nil || later {
-		return err
-	}
-	_, err = tx.NewUpdate().Model(c).Set("closing_since = ?", At(chat.ClosingSince(m.State, now))).WherePK().Exec(ctx)
+	c.ClosingSince = since
+	_, err := tx.NewUpdate().Model(c).Column("closing_since").WherePK().Exec(ctx)
 	return err
 }
 

@@ -164,7 +164,9 @@ func (s *Store) settleAgain(ctx context.Context, tx bun.Tx, chats []Chat, p Part
 		return done, false, one(err, "message "+p.MessageID.String())
 	}
 	before := m.State
-	done, err = s.settleMessage(ctx, tx, &chats[at], m)
+	if done, err = s.messageDone(ctx, tx, &chats[at], m); err == nil {
+		err = startClosing(ctx, tx, &chats[at], done.closing)
+	}
 	return done, done.State != before, err
 }
 

@@ -78,7 +78,7 @@ func New(j *jobs.Jobs, r *redis.Client, log *slog.Logger, o Options) *Worker {
 		LogLevel:                 asynq.WarnLevel,
 	})
 	w.loops = []*loop{
-		newLoop("deliver", deliverers, j.Deliver),
+		newLoop("deliver", deliverers, w.deliver),
 		newLoop("synchronize", synchronizers, j.Synchronize),
 		newLoop("release", 1, j.Release),
 		newLoop("threads", threaders, j.Threads),
@@ -161,6 +161,12 @@ func (w *Worker) Nudge(l jobs.Look) {
 	case jobs.LookRoute:
 		w.pushes.nudgeRoute(l.Environment)
 	}
+}
+
+// deliver is all that is due: Deliver itself goes on until there is nothing.
+func (w *Worker) deliver(ctx context.Context) (int, error) {
+	_, err := w.jobs.Deliver(ctx)
+	return 0, err
 }
 
 func (w *Worker) heartbeat(ctx context.Context) (int, error) { return 0, w.jobs.Store.Heartbeat(ctx) }
