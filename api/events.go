@@ -145,8 +145,8 @@ func taken(waiting <-chan jobs.Event) []jobs.Event {
 	return all
 }
 
-// mayChangeOffers reports whether an agent may be offered other chats than before: he, one of his chats, a queue or a limit
-// was changed, or something was missed.
+// mayChangeOffers reports whether an agent may be offered other chats than before: he, his room by one of his chats, a queue or a
+// limit was changed, or something was missed.
 func mayChangeOffers(e jobs.Event, who caller) bool {
 	switch e.Type {
 	case "queue", "configuration", "resync":
@@ -154,7 +154,7 @@ func mayChangeOffers(e jobs.Event, who caller) bool {
 	case "agent":
 		return who.Role == chat.AgentRole && e.ID == who.AgentID
 	case "chat":
-		return who.Role == chat.AgentRole && e.AgentID == who.AgentID
+		return who.Role == chat.AgentRole && e.AgentID == who.AgentID && !e.SameRoom
 	}
 	return false
 }

@@ -17,12 +17,20 @@ func (j *Jobs) ChatChanged(ctx context.Context, ch store.Changed) { j.chatChange
 // MessageAccepted gives the hints after a message was accepted for sending.
 func (j *Jobs) MessageAccepted(ctx context.Context, ch store.Changed) {
 	j.Hints.Look(Look{At: LookOut, Environment: ch.Chat.EnvironmentID})
-	j.chatChanged(ctx, ch, chatEvent, messageEvent)
+	j.chatChanged(ctx, ch, func(id uuid.UUID) Event {
+		e := chatEvent(id)
+		e.SameRoom = ch.From == ch.Chat.AgentID
+		return e
+	}, messageEvent)
 }
 
 func (j *Jobs) chatChanged(ctx context.Context, ch store.Changed, news ...func(chat uuid.UUID) Event) {
 	c := ch.Chat
-	j.publish(ctx, []uuid.UUID{c.ID}, news...)
+	if a, known := c.Audience(); known {
+		j.publishTo(a, news)
+	} else {
+		j.publish(ctx, []uuid.UUID{c.ID}, news...)
+	}
 	if ch.From != uuid.Nil && ch.From != c.AgentID {
 		j.Hints.Publish(Event{Type: "chat", Environment: c.EnvironmentID, ID: c.ID, AgentID: ch.From})
 	}
@@ -61,9 +69,13 @@ func (j *Jobs) publish(ctx context.Context, chats []uuid.UUID, news ...func(chat
 		return
 	}
 	for _, a := range audiences {
-		for _, event := range news {
-			j.Hints.Publish(audienceEvent(a, event(a.ChatID)))
-		}
+		j.publishTo(a, news)
+	}
+}
+
+func (j *Jobs) publishTo(a store.Audience, news []func(chat uuid.UUID) Event) {
+	for _, event := range news {
+		j.Hints.Publish(audienceEvent(a, event(a.ChatID)))
 	}
 }
 

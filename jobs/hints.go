@@ -36,6 +36,7 @@ type Event struct {
 	QueueID     uuid.UUID `json:"-"`                // only agents of this queue (and administrators) may know; zero: see AgentID
 	Detail      string    `json:"detail,omitempty"`
 	ExpectedAt  time.Time `json:"expected_at,omitzero"` // when a chat's waiting message should be sent
+	SameRoom    bool      `json:"-"`                    // of a chat: nobody has more or less room by it
 }
 
 // Hints carries hints between processes. Fail open: a lost hint costs latency until the next sweep, nothing else, so the

@@ -18,6 +18,11 @@ type Audience struct {
 	QueueID       uuid.UUID // to whose agents it is offered; zero: to nobody's
 }
 
+// Audience is that of a chat somebody has; known: of others it must be read.
+func (c *Chat) Audience() (a Audience, known bool) {
+	return Audience{ChatID: c.ID, EnvironmentID: c.EnvironmentID, AgentID: c.AgentID}, c.AgentID != uuid.Nil
+}
+
 // Audiences returns the audiences of chats.
 func (s *Store) Audiences(ctx context.Context, chats []uuid.UUID) ([]Audience, error) {
 	var rows []struct {

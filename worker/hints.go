@@ -152,7 +152,7 @@ func (h *Hints) flush() {
 	defer cancel()
 	told := map[uuid.UUID][]wireEvent{}
 	for _, e := range events {
-		told[e.Environment] = append(told[e.Environment], wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID})
+		told[e.Environment] = append(told[e.Environment], wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID, SameRoom: e.SameRoom})
 	}
 	_, err := h.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for env, all := range told {
@@ -189,8 +189,9 @@ const eventChannel = "waggle:events:"
 // wireEvent carries between processes what a browser is not shown.
 type wireEvent struct {
 	jobs.Event
-	AgentID uuid.UUID `json:"agent_id"`
-	QueueID uuid.UUID `json:"queue_id"`
+	AgentID  uuid.UUID `json:"agent_id"`
+	QueueID  uuid.UUID `json:"queue_id"`
+	SameRoom bool      `json:"same_room,omitempty"`
 }
 
 // listen keeps one subscription for all streams of this process.
@@ -235,7 +236,7 @@ func (h *Hints) listenOnce(ctx context.Context) {
 				continue
 			}
 			for _, e := range all {
-				e.Environment, e.Event.AgentID, e.Event.QueueID = env, e.AgentID, e.QueueID
+				e.Environment, e.Event.AgentID, e.Event.QueueID, e.Event.SameRoom = env, e.AgentID, e.QueueID, e.SameRoom
 				h.streams.send(e.Event)
 			}
 		}
