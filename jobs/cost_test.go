@@ -41,6 +41,18 @@ func TestTickCost_S0_21(t *testing.T) {
 	require.LessOrEqual(t, ratio, 3.0)
 }
 
+// A reply costs the worker a bounded number of statements, BEGIN and COMMIT among them: each takes the database about as long as
+// another, so that their number decides how many chats can be busy at once.
+func TestSendCost_S2_2(t *testing.T) {
+	eachLane(t, func(w *laneWorld) {
+		id := w.writes(w.channel, "ann", "hello")
+		w.replies(id, "hi")
+		before := w.asked.Load()
+		require.Equal(w, 1, w.deliver())
+		require.LessOrEqual(w, w.asked.Load()-before, int64(29))
+	})
+}
+
 // tickCost is how long both processes and the permanent tick take with so many open chats, of which 50 are to be transferred
 // and 50 to be closed.
 func tickCost(t *testing.T, chats int) time.Duration {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type laneWorld struct {
 	crm       *fakeCRM
 	env       uuid.UUID
 	channel   uuid.UUID
+	asked     atomic.Int64 // statements of the store so far
 }
 
 func eachLane(t *testing.T, f func(w *laneWorld)) {
@@ -68,12 +70,13 @@ func (openSealer) Open(c []byte, _ string) ([]byte, error) { return c, nil }
 
 func newLaneWorld(t *testing.T, url string, db *bun.DB) *laneWorld {
 	ctx := context.Background()
-	s, err := store.Open(ctx, store.Options{URL: url, MaxConns: 10, Sealer: openSealer{}})
+	w := &laneWorld{T: t, ctx: ctx, db: db, hints: &heard{}, messenger: newFakeMessenger(), crm: newFakeCRM()}
+	s, err := store.Open(ctx, store.Options{URL: url, MaxConns: 10, Sealer: openSealer{}, Watch: func(string) { w.asked.Add(1) }})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close(); _ = s.Close() })
 	_, err = s.Migrate(ctx)
 	require.NoError(t, err)
-	w := &laneWorld{T: t, ctx: ctx, store: s, db: db, hints: &heard{}, messenger: newFakeMessenger(), crm: newFakeCRM()}
+	w.store = s
 	files, err := media.Open("file://" + t.TempDir())
 	require.NoError(t, err)
 	w.jobs = &jobs.Jobs{
