@@ -130,7 +130,7 @@ func Build(ctx context.Context, c Config, p Parts) (_ *App, err error) {
 		return nil, err
 	}
 	a.hints = worker.NewHints(a.redis, a.log)
-	j, err := a.jobs(c)
+	j, err := a.jobs(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (a *App) schema(ctx context.Context, p Parts) error {
 	return nil
 }
 
-func (a *App) jobs(c Config) (*jobs.Jobs, error) {
+func (a *App) jobs(ctx context.Context, c Config) (*jobs.Jobs, error) {
 	client, err := guard.New(guard.Policy{AllowHosts: c.AllowHosts})
 	if err != nil {
 		return nil, err
@@ -182,6 +182,7 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.checkFiles(ctx, files)
 	j := &jobs.Jobs{
 		Store: a.store,
 		Media: files,
@@ -205,6 +206,16 @@ func (a *App) jobs(c Config) (*jobs.Jobs, error) {
 	j.Intake = jobs.NewIntake(j)
 	a.intake = j.Intake
 	return j, nil
+}
+
+// checkFiles says where files cannot be kept. Fail open: text goes on without them, and files wait until they can be.
+func (a *App) checkFiles(ctx context.Context, files *media.Store) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := files.Check(ctx); err != nil {
+		a.log.Error("the files of messages cannot be kept and wait; correct MEDIA_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the store itself",
+			"error", err)
+	}
 }
 
 // owner names this process in leases, unlike any other and any earlier one.

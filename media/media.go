@@ -5,6 +5,7 @@ package media
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -116,6 +117,23 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	return nil
+}
+
+// Check proves that files can be kept, read back and removed, with a small one of its own.
+func (s *Store) Check(ctx context.Context) error {
+	key, content := "check-"+rand.Text(), []byte("Waggle")
+	if _, err := s.Put(ctx, key, bytes.NewReader(content), int64(len(content)), Limit); err != nil {
+		return err
+	}
+	r, err := s.Open(ctx, key, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	if kept, err := io.ReadAll(r); err != nil || !bytes.Equal(kept, content) {
+		return errors.Join(fmt.Errorf("%w: it does not give back what it was given", ErrStore), err)
+	}
+	return s.Remove(ctx, key)
 }
 
 // keepUnfinished is far longer than any file is on its way.

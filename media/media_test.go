@@ -112,10 +112,34 @@ func TestAStoreThatFails(t *testing.T) {
 	require.ErrorIs(t, err, ErrStore)
 }
 
+// A bucket that is not there, or not yet, is nobody's lost file.
+func TestABucketThatIsMissing(t *testing.T) {
+	s := newBucket(t, &s3Double{absent: true})
+	_, err := s.Open(context.Background(), "env/a", 0)
+	require.ErrorIs(t, err, ErrStore)
+	require.NotErrorIs(t, err, ErrNotFound)
+	require.ErrorIs(t, s.Check(context.Background()), ErrStore)
+}
+
+func TestCheck(t *testing.T) {
+	d := &s3Double{objects: map[string][]byte{}}
+	require.NoError(t, newBucket(t, d).Check(context.Background()))
+	require.Empty(t, d.objects, "nothing is left of it")
+	require.ErrorIs(t, newBucket(t, &s3Double{broken: true}).Check(context.Background()), ErrStore)
+
+	root := t.TempDir()
+	s, err := Open("file://" + root)
+	require.NoError(t, err)
+	require.NoError(t, s.Check(context.Background()))
+	left, err := filepath.Glob(root + "/check*")
+	require.NoError(t, err)
+	require.Empty(t, left, "nothing is left of it")
+}
+
 func TestAddresses(t *testing.T) {
 	for address, says := range map[string]string{
 		"": "file:///", "/var/lib": "file:///", "file://host/x": "three slashes", "ftp://x": "s3://", "s3:///x": "s3://bucket", "s3://k:s@bucket": "AWS_ACCESS_KEY_ID",
-		"s3://b?endpoint=minio:9000": "https://", "s3://b?colour=red": "colour", "\x00": "MEDIA_URL",
+		"s3://b?endpoint=minio:9000": "https://", "s3://b?endpoint=https://example.com/storage/s3": "without a path", "s3://b?colour=red": "colour", "\x00": "MEDIA_URL",
 	} {
 		_, err := Open(address)
 		require.ErrorContains(t, err, says, "%q", address)

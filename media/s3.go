@@ -18,6 +18,9 @@ import (
 // piece is what is in memory of a file whose size is not known: the smallest that S3 takes, in bytes.
 const piece = 5 << 20
 
+// roleLimit is how long a machine may take to tell its role. One that has none may not answer at all.
+const roleLimit = 2 * time.Second
+
 // bucket keeps files in an S3-compatible store.
 type bucket struct {
 	client       *minio.Client
@@ -34,6 +37,9 @@ func openS3(u *url.URL) (blobs, error) {
 		if endpoint, err = url.Parse(given); err != nil || endpoint.Host == "" || endpoint.Scheme != "https" && endpoint.Scheme != "http" {
 			return nil, errors.New("endpoint must be an https:// address")
 		}
+		if strings.Trim(endpoint.Path, "/") != "" {
+			return nil, errors.New("endpoint must be an address without a path: the bucket stands before the question mark")
+		}
 	}
 	for name := range q {
 		if name != "endpoint" && name != "region" {
@@ -44,7 +50,7 @@ func openS3(u *url.URL) (blobs, error) {
 		return nil, errors.New("a bucket is written s3://bucket/prefix, its keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	}
 	client, err := minio.New(endpoint.Host, &minio.Options{
-		Creds:  credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.IAM{}}),
+		Creds:  credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.IAM{Client: &http.Client{Timeout: roleLimit}}}),
 		Secure: endpoint.Scheme == "https", Region: q.Get("region"),
 		MaxRetries: 1, // a file that has gone by cannot be sent again; who wanted it kept tries again
 	})
@@ -56,10 +62,11 @@ func openS3(u *url.URL) (blobs, error) {
 
 func (b *bucket) at(key string) string { return path.Join(b.prefix, key) }
 
-// put streams a file whose size is known as one request; otherwise it goes up in pieces.
+// put streams a file whose size is known as one request; otherwise it goes up in pieces. The bytes go as they are: the signed
+// chunks that the library makes of them otherwise, where there is no TLS, some stores keep as if they were the file.
 func (b *bucket) put(ctx context.Context, key string, r io.Reader, size int64, mime string) error {
 	_, err := b.client.PutObject(ctx, b.name, b.at(key), r, size, minio.PutObjectOptions{
-		ContentType: mime, DisableMultipart: size >= 0, PartSize: piece, NumThreads: 1,
+		ContentType: mime, DisableMultipart: size >= 0, PartSize: piece, NumThreads: 1, DisableContentSha256: true,
 	})
 	return err
 }
@@ -73,7 +80,7 @@ func (b *bucket) open(ctx context.Context, key string, from int64) (io.ReadClose
 	}
 	// GetObject asks only when it is read, with requests of its own for each seek: this is the one request it stands for.
 	r, _, _, err := (&minio.Core{Client: b.client}).GetObject(ctx, b.name, b.at(key), o)
-	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+	if why := minio.ToErrorResponse(err); why.StatusCode == http.StatusNotFound && why.Code != minio.NoSuchBucket {
 		return nil, ErrNotFound
 	}
 	return r, err

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +17,7 @@ const accessKey = "AKIAEXAMPLE"
 // keeps only what it has a map for.
 type s3Double struct {
 	broken bool
+	absent bool // there is no such bucket
 
 	mu      sync.Mutex
 	objects map[string][]byte // nil: what comes is read and forgotten
@@ -33,9 +33,11 @@ func (d *s3Double) start(t *testing.T) string {
 func (d *s3Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	switch {
+	case d.absent:
+		s3Error(w, http.StatusNotFound, "NoSuchBucket")
 	case d.broken:
 		s3Error(w, http.StatusForbidden, "AccessDenied")
-	case !strings.Contains(r.Header.Get("Authorization"), "Credential="+accessKey+"/") || !strings.HasPrefix(r.URL.Path, "/files/waggle/env/"):
+	case !strings.Contains(r.Header.Get("Authorization"), "Credential="+accessKey+"/") || !strings.HasPrefix(r.URL.Path, "/files/waggle/"):
 		s3Error(w, http.StatusForbidden, "SignatureDoesNotMatch")
 	case r.Method == http.MethodPost && q.Has("uploads"):
 		_, _ = io.WriteString(w, `<InitiateMultipartUploadResult><Bucket>files</Bucket><Key>k</Key><UploadId>7</UploadId></InitiateMultipartUploadResult>`)
@@ -62,24 +64,18 @@ func s3Error(w http.ResponseWriter, status int, code string) {
 	_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", code)
 }
 
-// take reads an object or a piece of one; a body that breaks off leaves nothing.
+// take reads an object or a piece of one, as it comes: signed chunks are not taken apart. A body that breaks off leaves nothing.
 func (d *s3Double) take(w http.ResponseWriter, r *http.Request, piece bool) {
-	size, err := strconv.ParseInt(r.Header.Get("X-Amz-Decoded-Content-Length"), 10, 64)
-	body := io.Reader(r.Body)
-	if err == nil {
-		body = &signedChunks{r: bufio.NewReader(r.Body)}
-	} else {
-		size = r.ContentLength
-	}
 	var content []byte
 	var n int64
+	var err error
 	if d.objects == nil {
-		n, err = io.Copy(io.Discard, body)
+		n, err = io.Copy(io.Discard, r.Body)
 	} else {
-		content, err = io.ReadAll(body)
+		content, err = io.ReadAll(r.Body)
 		n = int64(len(content))
 	}
-	if err != nil || n != size {
+	if err != nil || n != r.ContentLength {
 		s3Error(w, http.StatusBadRequest, "IncompleteBody")
 		return
 	}
@@ -123,33 +119,4 @@ func (d *s3Double) give(w http.ResponseWriter, r *http.Request) {
 		content = content[n:]
 	}
 	_, _ = w.Write(content)
-}
-
-// signedChunks undresses a body in aws-chunked: lines of "size in hex;chunk-signature=…", each before that many bytes.
-type signedChunks struct {
-	r    *bufio.Reader
-	left int64
-}
-
-func (s *signedChunks) Read(p []byte) (int, error) {
-	if s.left == 0 {
-		line, err := s.r.ReadString('\n')
-		if err != nil {
-			return 0, io.ErrUnexpectedEOF
-		}
-		if strings.TrimSpace(line) == "" { // behind the bytes of the chunk before
-			return 0, nil
-		}
-		size, _, _ := strings.Cut(strings.TrimSpace(line), ";")
-		if s.left, err = strconv.ParseInt(size, 16, 64); err != nil {
-			return 0, err
-		}
-		if s.left == 0 {
-			_, _ = io.Copy(io.Discard, s.r)
-			return 0, io.EOF
-		}
-	}
-	n, err := s.r.Read(p[:min(int64(len(p)), s.left)])
-	s.left -= int64(n)
-	return n, err
 }
