@@ -14,6 +14,9 @@ import (
 	"waggle/channels"
 	"waggle/channels/messenger"
 	"waggle/channels/messenger/messengertest"
+	"waggle/channels/x"
+	"waggle/channels/x/xtest"
+	"waggle/store"
 )
 
 const verifyToken = "meatyhamhock-and-more"
@@ -118,4 +121,48 @@ func TestWhatOnePageCouldNotStoreComesAgain(t *testing.T) {
 	p.Server.Jobs.Intake.Close()
 	p.write(cafe)
 	require.NoError(t, p.app.WaitForFailures(p.soon(), 1), "the addressed channel's part, which is empty, is no reason for a 2xx")
+}
+
+// S4.3: X may not come again with what it was answered 503 for: it is read, for the channels it was for.
+func TestWhatXCouldNotDeliverIsRead(t *testing.T) {
+	far := xtest.New(xtest.WithAnyHook())
+	t.Cleanup(far.Close)
+	app := far.AddApp("consumerKeyOfTheApp", "consumerSecretOfTheApp", "bearerOfTheApp")
+	m := newMessengers(t, func(s *Server) {
+		transport := &http.Transport{}
+		t.Cleanup(transport.CloseIdleConnections)
+		kinds := channels.NewRegistry(x.New(&http.Client{Transport: transport}, far.URL))
+		s.Channels, s.Jobs.Channels = kinds, kinds
+	})
+	jobs, db := m.Server.Jobs, m.Server.Store
+	row := func(ch gen.Channel) *store.Channel {
+		row, err := db.Channel(t.Context(), m.environment(m.key), ch.ID)
+		require.NoError(t, err)
+		return row
+	}
+	connect := func(id string) (*xtest.Account, gen.Channel) {
+		account := app.AddAccount(id, "account"+id, id+"-token", "tokenSecret")
+		var ch gen.Channel
+		m.call("POST", "/channels", m.key, map[string]any{"kind": "x", "name": id, "fields": map[string]string{
+			"AccessToken": id + "-token", "AccessSecret": "tokenSecret", "ConsumerKey": "consumerKeyOfTheApp", "ConsumerSecret": "consumerSecretOfTheApp",
+			"BearerToken": "bearerOfTheApp",
+		}}).status(201).into(&ch)
+		connected := row(ch)
+		require.NoError(t, db.EndReread(t.Context(), ch.ID, connected.RereadFrom, connected.RereadAt))
+		return account, ch
+	}
+	_, first := connect("11")
+	account, second := connect("22")
+	require.NoError(t, jobs.Receiving(t.Context()))
+	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	before, err := db.Unmoved(soon)
+	require.NoError(t, err)
+
+	jobs.Intake.Close()
+	account.Customer("5", "Ann", "ann").Write("hello")
+	require.NoError(t, app.WaitDelivered(soon), "it gives up")
+	require.NoError(t, jobs.Receiving(soon))
+	require.WithinDuration(t, before, row(second).RereadFrom.Time, time.Minute)
+	require.True(t, row(first).RereadFrom.IsZero(), "the webhook they share is the other's, and nothing was for it")
 }

@@ -36,6 +36,7 @@ func (s *Server) mountHooks(r fiber.Router) {
 func (s *Server) receiveHook(c *fiber.Ctx) error {
 	ctx, cancel := context.WithTimeout(c.UserContext(), hookDeadline)
 	defer cancel()
+	defer s.Jobs.Taking()()
 	kind := c.Params("kind")
 	adapter, known := s.Channels[kind]
 	id, err := uuid.Parse(c.Params("channel_id"))
@@ -51,9 +52,11 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 		s.wrongProofs.take(at)
 	}
 	if err != nil {
+		s.unread(kind, id, err)
 		return hookProblem(err)
 	}
 	if err := s.takeIn(ctx, c, all); err != nil {
+		s.Jobs.Unstored(kind, channelsOf(all)...)
 		return notTaken(err)
 	}
 	return answerHook(c, all[0].what)
@@ -86,6 +89,27 @@ func (s *Server) takeIn(ctx context.Context, c *fiber.Ctx, all []hookDelivery) e
 		}
 	}
 	return nil
+}
+
+// unread notes what we could not read for no fault of the delivery's. Without the store nobody knows who exists, and for whom it was.
+func (s *Server) unread(kind string, id uuid.UUID, err error) {
+	var refused *problem
+	switch {
+	case store.Unavailable(err):
+		s.Jobs.Unstored(kind)
+	case !errors.As(hookProblem(err), &refused):
+		s.Jobs.Unstored(kind, id)
+	}
+}
+
+// channelsOf are those for which something came.
+func channelsOf(all []hookDelivery) (ids []uuid.UUID) {
+	for _, d := range all {
+		if len(d.what.Events) > 0 {
+			ids = append(ids, d.row.ID)
+		}
+	}
+	return ids
 }
 
 // answerHook answers 2xx with what the messenger expects.

@@ -21,7 +21,7 @@ type scope struct {
 
 // shared are the tables without a tenant.
 var shared = map[string]string{
-	"clock": "one row: the installation's clock", "leaders": "which process schedules", "counters": "one row: the next chat's number",
+	"clock": "one row: the installation's clock", "leaders": "which process schedules", "receivers": "which processes take deliveries", "counters": "one row: the next chat's number",
 }
 
 // unscoped are the statements that need no environment, and why.

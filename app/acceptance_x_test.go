@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"database/sql"
 	"fmt"
 	"net/http"
 	"slices"
@@ -300,6 +301,67 @@ func TestS4_3_WhatTheWebhookMissed(t *testing.T) {
 		read := p.server.Calls("events")
 		p.stays("not without a reason", func() bool { return p.server.Calls("events") == read })
 	})
+}
+
+// A reading after a gap lists no more than the gap, however long ago the channel was connected or the last reading was: X takes
+// money for each message it lists (wire/x.md §7). Nor is anything read where nothing was missed.
+func TestS4_3_NoMoreThanWhatWasMissed(t *testing.T) {
+	onAnXAccount(t, nil, func(t *testing.T, p *xPlace) {
+		p.talks()
+		p.until("it was connected", func() bool { return p.server.Calls("events") == 1 })
+		for i := range 300 {
+			p.tom.Wrote(time.Now().Add(-time.Hour), fmt.Sprint("long ago, ", i))
+		}
+		p.place.app.Stop()
+		p.connectedLongAgo()
+		const page = 10 // the least that is listed at once
+		for i := range 3 {
+			listed, calls := p.account.Listed(), p.server.Calls("events")
+			text := fmt.Sprint("are you there? ", i)
+			p.app.Invalidate() // so that it does not come again by itself
+			p.tom.Write(text)
+			p.start()
+			p.until("what was written meanwhile is there", func() bool { return slices.Contains(p.texts(p.chat.ID), text) })
+			require.LessOrEqual(t, p.account.Listed()-listed, page)
+			p.stays("once", func() bool { return p.server.Calls("events") == calls+1 })
+			p.app.Revalidate()
+			p.place.app.Stop()
+		}
+		p.start()
+		require.Equal(t, []string{"hello", "are you there? 0", "are you there? 1", "are you there? 2"}, p.texts(p.chat.ID), "nothing from before, nothing twice")
+	})
+}
+
+// Where one process takes deliveries before the other ends, nothing is missed, and nothing is read.
+func TestS4_3_ADeploymentWithoutABreak(t *testing.T) {
+	onAnXAccount(t, nil, func(t *testing.T, p *xPlace) {
+		p.talks()
+		p.until("it was connected", func() bool { return p.server.Calls("events") == 1 })
+		for i := range 3 {
+			former, c := p.place.app, p.config
+			c.Listener = p.listener() // of the same socket, like a proxy's
+			p.run(c)
+			former.Stop()
+			text := fmt.Sprint("still there? ", i)
+			p.tom.Write(text)
+			p.until("it is delivered", func() bool { return slices.Contains(p.texts(p.chat.ID), text) })
+		}
+		p.stays("nothing is read", func() bool { return p.server.Calls("events") == 1 })
+	})
+}
+
+// connectedLongAgo moves the moment when the stopped place's channels were connected.
+func (p *xPlace) connectedLongAgo() {
+	p.t.Helper()
+	driver, address := "sqlite", p.config.DataDir+"/waggle.db"
+	if p.config.DatabaseURL != "" {
+		driver, address = "pg", p.config.DatabaseURL
+	}
+	db, err := sql.Open(driver, address)
+	require.NoError(p.t, err)
+	defer func() { _ = db.Close() }()
+	_, err = db.ExecContext(p.t.Context(), fmt.Sprintf("UPDATE channels SET connected_at = connected_at - %d", (24*time.Hour).Microseconds()))
+	require.NoError(p.t, err)
 }
 
 // X's budget is a time to wait for, told to the agent, and no error.

@@ -60,8 +60,9 @@ type App struct {
 	metrics *prometheus.Registry
 	worker  *worker.Worker
 	web     *fiber.App
-	missed  func(context.Context) error // of a process that takes deliveries: there may have been none until now
-	closers []func()                    // in the order they are called
+	jobs    *jobs.Jobs // of a process that takes deliveries
+	resign  func()     // ends what says that it does
+	closers []func()   // in the order they are called
 }
 
 // OpenStore opens the database of an installation that exists, for commands that need nothing else.
@@ -130,7 +131,7 @@ func Build(ctx context.Context, c Config, p Parts) (_ *App, err error) {
 		return nil, err
 	}
 	a.hints = worker.NewHints(a.redis, a.log)
-	j, err := a.jobs(ctx, c)
+	j, err := a.newJobs(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +141,7 @@ func Build(ctx context.Context, c Config, p Parts) (_ *App, err error) {
 	}
 	switch {
 	case p.API:
-		a.web, a.missed = a.server(j).App(), j.Missed
+		a.web, a.jobs = a.server(j).App(), j
 	case c.Operations != "":
 		a.web, a.config.Listen = a.server(j).Operations(), c.Operations
 	}
@@ -164,7 +165,7 @@ func (a *App) schema(ctx context.Context, p Parts) error {
 	return nil
 }
 
-func (a *App) jobs(ctx context.Context, c Config) (*jobs.Jobs, error) {
+func (a *App) newJobs(ctx context.Context, c Config) (*jobs.Jobs, error) {
 	client, err := guard.New(guard.Policy{AllowHosts: c.AllowHosts})
 	if err != nil {
 		return nil, err
@@ -270,10 +271,22 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	})
 	a.log.Info("listening", "address", a.Addr)
-	if a.missed == nil {
+	if a.jobs == nil {
 		return nil
 	}
-	return a.missed(ctx) // from here on nothing is missed
+	return a.receive(ctx)
+}
+
+// receive says that this process takes deliveries, from now on until Stop.
+func (a *App) receive(ctx context.Context) error {
+	if err := a.jobs.Receiving(ctx); err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var beating sync.WaitGroup
+	beating.Go(func() { a.jobs.KeepReceiving(run) })
+	a.resign = func() { stop(); beating.Wait() }
+	return nil
 }
 
 // Stop stops in order: no new requests, the worker drains, what was taken in is committed, then the connections close.
@@ -287,6 +300,12 @@ func (a *App) Stop() {
 		// A server that is stopped before it has begun to serve would begin now, and find the database closed.
 		_ = a.listener.Close()
 		a.serving.Wait()
+	}
+	if a.resign != nil {
+		a.resign()
+		if err := a.jobs.EndReceiving(context.Background()); err != nil {
+			a.log.Warn("that no more deliveries are taken was not written; whoever takes them next finds it out", "error", err)
+		}
 	}
 	if a.worker != nil {
 		a.worker.Stop()

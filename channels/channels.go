@@ -75,7 +75,7 @@ type Channel struct {
 	Receive    Receive
 	HookURL    string    // the full public address of this channel's webhook; empty without a public URL, and for Send
 	HookSecret string    // made by Waggle for this channel, [A-Za-z0-9_-]{43}
-	Since      time.Time // when it was connected; what was written before is not wanted (b39)
+	Since      time.Time // when it was connected, or later: what was written before is not wanted (b39), or is stored
 }
 
 // Account is the messenger's account behind a channel's credentials.
@@ -148,8 +148,10 @@ type Poller interface {
 // Rereader is a Poller whose messenger keeps what its webhook could not deliver, and lets it be fetched beside the webhook too.
 type Rereader interface {
 	Poller
-	// Reread is Poll, by the same offset, and tells when nothing is left: it is called until done.
-	Reread(ctx context.Context, ch Channel, offset string) (d Delivery, next string, done bool, err error)
+	// Reread gives, oldest first, a part of what was written after ch.Since and offset, and tells when nothing is left: it is called
+	// with the offset it returned, as Poll is, until done. asked is when the reading was asked for: with another one it begins anew,
+	// so that what came up to then is in it.
+	Reread(ctx context.Context, ch Channel, offset string, asked time.Time) (d Delivery, next string, done bool, err error)
 }
 
 // FileOpener is an adapter whose attachments can be fetched from the messenger.
@@ -167,11 +169,12 @@ type Checker interface {
 // Checkup is how a messenger's deliveries to a channel go, as the messenger sees it. Texts are sentences for the
 // administrator, without secrets.
 type Checkup struct {
-	Wrong       string    // why nothing can arrive until somebody acts: the webhook is gone, or leads elsewhere; empty: it leads to us
-	CannotSend  string    // why nothing can be sent until somebody acts: a permission was taken away; empty: not known of any reason
-	Pending     int       // events that wait at the messenger
-	LastError   string    // why the latest delivery that failed did; it may have gone well since
-	LastErrorAt time.Time // when that was, by the messenger's clock; zero: none has failed
+	Wrong       string        // why nothing can arrive until somebody acts: the webhook is gone, or leads elsewhere; empty: it leads to us
+	CannotSend  string        // why nothing can be sent until somebody acts: a permission was taken away; empty: not known of any reason
+	Late        time.Duration // how long before it said so something may have been Wrong
+	Pending     int           // events that wait at the messenger
+	LastError   string        // why the latest delivery that failed did; it may have gone well since
+	LastErrorAt time.Time     // when that was, by the messenger's clock; zero: none has failed
 }
 
 // File is an open attachment.

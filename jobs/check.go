@@ -54,7 +54,12 @@ func (j *Jobs) checkChannel(ctx context.Context, ch *store.Channel, recent time.
 	// Sending first: who is alarmed that a channel does not receive finds there whether it sends.
 	j.showCannotSend(ctx, ch, found.CannotSend)
 	why := receivingTrouble(found, time.Now(), recent)
-	_ = j.showReceiving(ctx, ch, why == "", why) // logged there; the next turn finds it again
+	_ = j.showReceiving(ctx, ch, why == "", why, found.Late) // logged there; the next turn finds it again
+	if _, can := j.Channels[ch.Kind].(channels.Rereader); can && why == "" {
+		if err := j.Store.Delivers(ctx, ch); err != nil {
+			j.Log.Error("that a channel is delivered to was not written; should it end, more is read than was missed", "channel", ch.ID, "error", err)
+		}
+	}
 }
 
 // showCannotSend shows what a check found wrong with sending, if anything, and alarms where that is news. What sends again shows by
@@ -99,13 +104,13 @@ func receivingTrouble(c channels.Checkup, now time.Time, recent time.Duration) s
 	}
 }
 
-// showReceiving shows whether a channel receives, where that is news, and alarms where it does not. A failure to write it is
-// logged; whoever found it out finds it again.
-func (j *Jobs) showReceiving(ctx context.Context, ch *store.Channel, ok bool, why string) error {
+// showReceiving shows whether a channel receives, where that is news, and alarms where it does not; it may not have for late before it
+// was well last. A failure to write it is logged; whoever found it out finds it again.
+func (j *Jobs) showReceiving(ctx context.Context, ch *store.Channel, ok bool, why string, late time.Duration) error {
 	if ok == ch.ReceivingOK && why == ch.ReceivingWhy {
 		return nil
 	}
-	shown, err := j.Store.ReceivingHealth(ctx, ch, ok, why)
+	shown, err := j.Store.ReceivingHealth(ctx, ch, ok, why, late)
 	if err != nil {
 		j.Log.Error("the channel's health was not written", "channel", ch.ID, "error", err)
 		return err

@@ -18,7 +18,7 @@ import (
 func TestCheckShowsWhetherAChannelReceives(t *testing.T) {
 	eachLane(t, func(w *laneWorld) {
 		w.jobs.CheckEvery = time.Hour
-		_, err := w.store.ReceivingHealth(w.ctx, w.row(w.channel), true, "")
+		_, err := w.store.ReceivingHealth(w.ctx, w.row(w.channel), true, "", 0)
 		require.NoError(w, err)
 		lately, long := time.Now().Add(-time.Minute), time.Now().Add(-3*time.Hour)
 		alarms := 0

@@ -4,6 +4,7 @@ package jobs
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"waggle/channels"
@@ -29,4 +30,7 @@ type Jobs struct {
 	// CheckEvery is about how often a messenger is asked whether it delivers to a channel. 0 means 3 minutes.
 	CheckEvery time.Duration
 	Intake     *Intake // takes in what messengers deliver; see NewIntake
+
+	taking   atomic.Int64 // deliveries that are not answered yet
+	unstored unstored
 }

@@ -289,7 +289,7 @@ type fakeMessenger struct {
 	hangs      bool
 	heldUp     time.Duration // how long the process stands still, once, before a send
 	polled     func(offset string) (channels.Delivery, string, error)
-	reread     func(offset string) (channels.Delivery, string, bool, error)
+	reread     func(ch channels.Channel, offset string, asked time.Time) (channels.Delivery, string, bool, error)
 	checked    func(ch channels.Channel) (channels.Checkup, error)
 	file       func(ctx context.Context, ref string) (channels.File, error)
 	known      func(user string) (channels.User, error)
@@ -377,6 +377,6 @@ func (f *fakeMessenger) Poll(_ context.Context, _ channels.Channel, offset strin
 	return f.polled(offset)
 }
 
-func (f *fakeMessenger) Reread(_ context.Context, _ channels.Channel, offset string) (channels.Delivery, string, bool, error) {
-	return f.reread(offset)
+func (f *fakeMessenger) Reread(_ context.Context, ch channels.Channel, offset string, asked time.Time) (channels.Delivery, string, bool, error) {
+	return f.reread(ch, offset, asked)
 }

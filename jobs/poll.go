@@ -15,7 +15,14 @@ const (
 	pollLook      = 2 * time.Second // how often channels without a poller are looked for
 	longestPause  = time.Minute     // between tries of a channel in trouble
 	refusedReread = time.Hour       // between tries to read beside a webhook what the messenger refuses to show
+	rereadMargin  = 5 * time.Minute // read before a gap began: the messenger's clock, the time it takes to deliver, and its tries
 )
+
+// reading is one way through what a channel's webhook may have missed.
+type reading struct {
+	from, asked store.Time // since when that is, and when it was asked for, as the reading began
+	offset      string     // up to where all is stored
+}
 
 // Poll fetches the messages of all channels that are set to polling, and what the webhooks of others may have missed, where no
 // other process does so; each channel in a loop of its own, until ctx ends.
@@ -72,16 +79,10 @@ func kindsThat[Can any](j *Jobs) []string {
 	return kinds
 }
 
-// Missed has what webhooks may have missed read once, where a messenger keeps it. To be called when this process has begun to
-// take deliveries: there may have been no other until now.
-func (j *Jobs) Missed(ctx context.Context) error {
-	return j.Store.AskReread(ctx, kindsThat[channels.Rereader](j))
-}
-
 // pollChannel polls one channel until ctx ends, the lease is lost or the channel is no longer to be polled.
 func (j *Jobs) pollChannel(ctx context.Context, id, environment uuid.UUID) {
 	failures := 0
-	var asked store.Time // when it was asked for what is being read beside the webhook
+	var r reading
 	for ctx.Err() == nil {
 		deadline := time.Now().Add(j.pollDeadline())
 		ch, err := j.Store.RenewPoll(ctx, id, j.Owner, j.pollLease())
@@ -91,13 +92,12 @@ func (j *Jobs) pollChannel(ctx context.Context, id, environment uuid.UUID) {
 			}
 			break
 		}
-		if asked.IsZero() {
-			asked = ch.RereadAt
+		if r.asked.IsZero() {
+			r = reading{from: ch.RereadFrom, asked: ch.RereadAt, offset: ch.PollOffset}
 		}
-		ch.RereadAt = asked // what is asked for while one reading is under way needs another
-		done, wait := j.pollOnce(ctx, deadline, ch, failures)
+		done, wait := j.pollOnce(ctx, deadline, ch, &r, failures)
 		if done {
-			asked = store.Time{}
+			r = reading{} // what was asked for while it was under way needs another
 		}
 		if failures++; wait == 0 {
 			failures = 0
@@ -140,10 +140,10 @@ func (j *Jobs) rest(ctx context.Context, ch *store.Channel, wait time.Duration) 
 // all is read that a webhook may have missed, and how long to wait before the next try; 0 where all went well. Failure policy:
 // the same offset is asked for again, so that nothing is lost; what came twice is folded by the store. Whether a channel with a
 // webhook receives is not shown by this: its webhook does.
-func (j *Jobs) pollOnce(ctx context.Context, deadline time.Time, ch *store.Channel, failures int) (done bool, wait time.Duration) {
+func (j *Jobs) pollOnce(ctx context.Context, deadline time.Time, ch *store.Channel, r *reading, failures int) (done bool, wait time.Duration) {
 	calls, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	done, err := j.fetch(calls, ch)
+	done, err := j.fetch(calls, ch, r)
 	if ctx.Err() != nil {
 		return false, 0
 	}
@@ -167,14 +167,14 @@ func (j *Jobs) pollOnce(ctx context.Context, deadline time.Time, ch *store.Chann
 	if ch.Receive != string(channels.Polling) {
 		return done, wait
 	}
-	if err := j.showReceiving(ctx, ch, ok, why); err != nil {
+	if err := j.showReceiving(ctx, ch, ok, why, 0); err != nil {
 		return false, max(wait, time.Second)
 	}
 	return false, wait
 }
 
 // fetch polls once, stores what came and moves the offset. Beside a webhook it tells when nothing is left to be read.
-func (j *Jobs) fetch(ctx context.Context, ch *store.Channel) (done bool, err error) {
+func (j *Jobs) fetch(ctx context.Context, ch *store.Channel, r *reading) (done bool, err error) {
 	adapter, err := j.adapter(ch.Kind)
 	if err != nil {
 		return false, err
@@ -186,9 +186,11 @@ func (j *Jobs) fetch(ctx context.Context, ch *store.Channel) (done bool, err err
 	var delivery channels.Delivery
 	var next string
 	if view.Receive == channels.Polling {
+		view.Since = notBefore(view.Since, ch.RereadFrom)
 		delivery, next, err = adapter.(channels.Poller).Poll(ctx, view, ch.PollOffset)
 	} else {
-		delivery, next, done, err = adapter.(channels.Rereader).Reread(ctx, view, ch.PollOffset)
+		view.Since = notBefore(view.Since, r.from)
+		delivery, next, done, err = adapter.(channels.Rereader).Reread(ctx, view, r.offset, r.asked.Time)
 	}
 	if err != nil {
 		return false, err
@@ -196,8 +198,19 @@ func (j *Jobs) fetch(ctx context.Context, ch *store.Channel) (done bool, err err
 	if _, err := j.Intake.Deliver(ctx, ch, delivery); err != nil {
 		return false, &channels.Error{Outcome: channels.RetryAt, Reason: "what came could not be stored yet", Err: err}
 	}
-	if !done {
+	if view.Receive == channels.Polling {
 		return false, j.Store.SavePollOffset(ctx, ch.ID, j.Owner, next)
 	}
-	return true, j.Store.SaveReread(ctx, ch.ID, j.Owner, next, ch.RereadAt)
+	if r.offset = next; !done {
+		return false, nil
+	}
+	return true, j.Store.EndReread(ctx, ch.ID, r.from, r.asked)
+}
+
+// notBefore is since when there is something to be read of a channel: its messenger delivered all that was written before a gap.
+func notBefore(connected time.Time, gap store.Time) time.Time {
+	if from := gap.Add(-rereadMargin); !gap.IsZero() && from.After(connected) {
+		return from
+	}
+	return connected
 }

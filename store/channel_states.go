@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
+	"waggle/channels"
 	"waggle/chat"
 )
 
@@ -81,7 +82,7 @@ type ChannelConnection struct {
 }
 
 // ConnectChannel makes a channel Active, with good health, wakes what waits to be sent, and asks for what its webhook may have
-// missed. The version is the one the caller saw: another is ErrMoved. Another channel's account is an *AccountTakenError.
+// missed since it was well for certain. The version is the one the caller saw: another is ErrMoved. Another channel's account is an *AccountTakenError.
 func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnection) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		now, err := s.now(ctx, tx)
@@ -92,7 +93,7 @@ func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnec
 			Set("receiving_since = CASE WHEN receiving_ok THEN receiving_since ELSE ? END", At(now)).Set("receiving_ok = ?", true).Set("receiving_why = ''").
 			Set("sending_since = CASE WHEN sending_ok THEN sending_since ELSE ? END", At(now)).Set("sending_ok = ?", true).Set("sending_why = ''").
 			Set("connected_at = CASE WHEN state = ? THEN connected_at ELSE ? END", chat.ChannelActive, s.d.now()).Set("send_retry_at = NULL").
-			Set("check_at = NULL").Set("reread_at = ?", s.d.now())
+			Set("check_at = NULL").Set("reread_at = ?", s.d.now()).Set("delivers_at = CASE WHEN ? THEN ? END", c.Receive == string(channels.Webhook), s.d.now())
 		if err := movedUnless(changed(q.Exec(ctx))); err != nil {
 			return err
 		}
@@ -116,7 +117,9 @@ func (s *Store) ReplaceConnection(ctx context.Context, ch *Channel, c ChannelCon
 
 func (s *Store) setConnection(tx bun.Tx, ch *Channel, c ChannelConnection) *bun.UpdateQuery {
 	row := &Channel{AccountID: c.AccountID, AccountName: c.AccountName, Fields: c.Fields, Secrets: c.Secrets, Receive: c.Receive}
+	since := s.lastDelivers()
 	return tx.NewUpdate().Model(row).Column("account_id", "account_name", "fields", "secrets", "receive").Set("version = version + 1").
+		Set("reread_from = CASE WHEN state <> ? THEN ? WHEN reread_from < ? THEN reread_from ELSE ? END", chat.ChannelActive, s.d.now(), since, since).
 		Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).Where("version = ?", ch.Version)
 }
 

@@ -108,7 +108,7 @@ func TestConnectHealsAndWakes_S2_26(t *testing.T) {
 		news, err := sc.SendingBroken(ctx, ch, "dead token")
 		require.NoError(t, err)
 		require.False(t, news, "S3.48 a send with the former token ends late: it says nothing about the new one")
-		shown, err := sc.ReceivingHealth(ctx, ch, false, "dead token")
+		shown, err := sc.ReceivingHealth(ctx, ch, false, "dead token", 0)
 		require.NoError(t, err)
 		require.False(t, shown, "S3.48 nor does a poll")
 		latest := readChannel(sc, id)

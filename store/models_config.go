@@ -88,7 +88,9 @@ type Channel struct {
 	PollOffset     string            `bun:",notnull"`
 	PollOwner      string            `bun:",notnull"`
 	PollUntil      Time              `bun:""`
+	RereadFrom     Time              `bun:""`
 	RereadAt       Time              `bun:""`
+	DeliversAt     Time              `bun:""`
 	CheckAt        Time              `bun:""`
 	CRMPushed      string            `bun:"crm_pushed,notnull"`
 }

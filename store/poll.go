@@ -8,21 +8,22 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
 	"waggle/channels"
 	"waggle/chat"
 )
 
 // polled keeps the channels that are to be polled: always, or once as their webhook may have missed something.
-func polled(q *bun.UpdateQuery) *bun.UpdateQuery {
-	return q.Where("state = ?", chat.ChannelActive).Where("(receive = ? OR reread_at IS NOT NULL)", channels.Polling)
+func (s *Store) polled(q *bun.UpdateQuery) *bun.UpdateQuery {
+	return q.Where("state = ?", chat.ChannelActive).Where("(receive = ? OR reread_at <= ?)", channels.Polling, s.d.now())
 }
 
 // ClaimPolls leases the channels that are to be polled and that nobody polls: of the kinds that poll instead of a webhook, and
 // of those that read again beside one.
 func (s *Store) ClaimPolls(ctx context.Context, owner string, polling, rereading []string, lease time.Duration) ([]Channel, error) {
 	var claimed []Channel
-	err := polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_owner = ?", owner).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
+	err := s.polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_owner = ?", owner).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
 		Where("(receive = ? AND kind IN (?) OR receive = ? AND kind IN (?))", channels.Polling, bun.List(polling), channels.Webhook, bun.List(rereading)).
 		Where("poll_until IS NULL OR poll_until < ?", s.d.now()).Returning("*").Scan(ctx, &claimed)
 	if err != nil {
@@ -34,7 +35,7 @@ func (s *Store) ClaimPolls(ctx context.Context, owner string, polling, rereading
 // RenewPoll prolongs the lease and reads the channel as it is now; nil: it is not ours, or no longer to be polled.
 func (s *Store) RenewPoll(ctx context.Context, channel uuid.UUID, owner string, lease time.Duration) (*Channel, error) {
 	ch := new(Channel)
-	err := polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
+	err := s.polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
 		Where("id = ?", channel).Where("poll_owner = ?", owner).Returning("*").Scan(ctx, ch)
 	switch err = one(err, "channel "+channel.String()); {
 	case errors.Is(err, ErrNotFound):
@@ -47,19 +48,7 @@ func (s *Store) RenewPoll(ctx context.Context, channel uuid.UUID, owner string, 
 
 // SavePollOffset keeps where the next poll begins. What came before is committed. A lease that was lost is an ErrConflict.
 func (s *Store) SavePollOffset(ctx context.Context, channel uuid.UUID, owner, offset string) error {
-	return s.saveOffset(ctx, channel, owner, offset, Time{})
-}
-
-// SaveReread is SavePollOffset after all was read that the webhook may have missed when it was asked for. What was asked for
-// since is still to be read.
-func (s *Store) SaveReread(ctx context.Context, channel uuid.UUID, owner, offset string, asked Time) error {
-	return s.saveOffset(ctx, channel, owner, offset, asked)
-}
-
-func (s *Store) saveOffset(ctx context.Context, channel uuid.UUID, owner, offset string, asked Time) error {
-	ok, err := changed(s.db.NewUpdate().Model((*Channel)(nil)).Set("poll_offset = ?", offset).
-		Set("reread_at = CASE WHEN reread_at = ? THEN NULL ELSE reread_at END", asked).
-		Where("id = ?", channel).Where("poll_owner = ?", owner).Exec(ctx))
+	ok, err := changed(s.db.NewUpdate().Model((*Channel)(nil)).Set("poll_offset = ?", offset).Where("id = ?", channel).Where("poll_owner = ?", owner).Exec(ctx))
 	if err == nil && !ok {
 		err = fmt.Errorf("another process polls it: %w", ErrConflict)
 	}
@@ -69,12 +58,43 @@ func (s *Store) saveOffset(ctx context.Context, channel uuid.UUID, owner, offset
 	return nil
 }
 
-// AskReread has what the webhooks of these kinds' channels may have missed read once.
-func (s *Store) AskReread(ctx context.Context, kinds []string) error {
-	_, err := s.db.NewUpdate().Model((*Channel)(nil)).Set("reread_at = ?", s.d.now()).
-		Where("state = ?", chat.ChannelActive).Where("receive = ?", channels.Webhook).Where("kind IN (?)", bun.List(kinds)).Exec(ctx)
+// EndReread writes down that all is stored that the webhook may have missed since from when it was asked for. Where more was asked
+// for since, that is still to be read; while the messenger does not deliver, what comes after is missed.
+func (s *Store) EndReread(ctx context.Context, channel uuid.UUID, from, asked Time) error {
+	_, err := s.db.NewUpdate().Model((*Channel)(nil)).
+		Set("reread_from = CASE WHEN receiving_ok THEN NULL ELSE ? END", asked).Set("reread_at = NULL").
+		Where("id = ?", channel).Where("reread_from = ?", from).Where("reread_at = ?", asked).Exec(ctx)
 	if err != nil {
-		return fmt.Errorf("ask for what webhooks may have missed: %w", err)
+		return fmt.Errorf("end the reading of channel %s: %w", channel, err)
+	}
+	return nil
+}
+
+// askReread has what a channel's webhook may have missed since a moment read, together with what is still to be read. Both are
+// expressions.
+func askReread(q *bun.UpdateQuery, since, due any) *bun.UpdateQuery {
+	return q.Set("reread_from = CASE WHEN reread_from < ? THEN reread_from ELSE ? END", since, since).Set("reread_at = ?", due)
+}
+
+// lastDelivers is when all was well with a channel's webhook for certain; one that was polled before has its offset, too.
+func (s *Store) lastDelivers() schema.QueryWithArgs {
+	return bun.SafeQuery("coalesce(delivers_at, connected_at, ?)", s.d.now())
+}
+
+// hooked keeps the channels in service that are delivered to and whose kinds can be read again.
+func hooked(q *bun.UpdateQuery, kinds []string) *bun.UpdateQuery {
+	return q.Where("state = ?", chat.ChannelActive).Where("receive = ?", channels.Webhook).Where("kind IN (?)", bun.List(kinds))
+}
+
+// Unstored has what messengers could not deliver to these channels since so long ago read, once that is over: after due without
+// another call. No channels: to any of these kinds.
+func (s *Store) Unstored(ctx context.Context, kinds []string, ids []uuid.UUID, ago, due time.Duration) error {
+	q := askReread(s.db.NewUpdate().Model((*Channel)(nil)), bun.SafeQuery("? - ?", s.d.now(), ago.Microseconds()), bun.SafeQuery("? + ?", s.d.now(), due.Microseconds()))
+	if len(ids) > 0 {
+		q = q.Where("id IN (?)", bun.List(ids))
+	}
+	if _, err := hooked(q, kinds).Exec(ctx); err != nil {
+		return fmt.Errorf("ask for what could not be stored: %w", err)
 	}
 	return nil
 }
@@ -104,17 +124,33 @@ func (s *Store) ClaimChecks(ctx context.Context, kinds []string, limit int, ever
 	return claimed, nil
 }
 
-// ReceivingHealth shows whether a channel receives, and if not, why; since when is kept while it stays the same. Once it
-// receives again, what it missed is to be read. It reports whether that was of use: what was found out about a connection the
-// channel no longer has is nothing.
-func (s *Store) ReceivingHealth(ctx context.Context, ch *Channel, ok bool, why string) (shown bool, err error) {
+// Delivers notes that a channel's messenger has just said that it delivers.
+func (s *Store) Delivers(ctx context.Context, ch *Channel) error {
+	_, err := s.db.NewUpdate().Model((*Channel)(nil)).Set("delivers_at = ?", s.d.now()).Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).
+		Where("state = ?", chat.ChannelActive).Where("receive = ?", channels.Webhook).Where("version = ?", ch.Version).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("note that channel %s is delivered to: %w", ch.ID, err)
+	}
+	return nil
+}
+
+// ReceivingHealth shows whether a channel receives, and if not, why; since when is kept while it stays the same. What its webhook
+// has missed since it was well for certain, and for late before that, is to be read once it receives again. It reports whether
+// that was of use: what was found out about a connection the channel no longer has is nothing.
+func (s *Store) ReceivingHealth(ctx context.Context, ch *Channel, ok bool, why string, late time.Duration) (shown bool, err error) {
 	now, err := s.Now(ctx)
 	if err != nil {
 		return false, err
 	}
 	q := s.db.NewUpdate().Model((*Channel)(nil))
-	if ok {
-		q = q.Set("reread_at = CASE WHEN receiving_ok THEN reread_at ELSE ? END", s.d.now())
+	since := bun.SafeQuery("? - ?", s.lastDelivers(), late.Microseconds())
+	switch {
+	case ch.Receive != string(channels.Webhook):
+	case ok:
+		q = q.Set("reread_at = CASE WHEN receiving_ok THEN reread_at ELSE ? END", s.d.now()).
+			Set("reread_from = CASE WHEN receiving_ok THEN reread_from ELSE coalesce(reread_from, ?) END", since)
+	default:
+		q = q.Set("reread_from = CASE WHEN NOT receiving_ok OR reread_from < ? THEN reread_from ELSE ? END", since, since)
 	}
 	shown, err = changed(q.Set("receiving_since = CASE WHEN receiving_ok = ? THEN receiving_since ELSE ? END", ok, At(now)).
 		Set("receiving_ok = ?", ok).Set("receiving_why = ?", why).

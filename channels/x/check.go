@@ -4,9 +4,14 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"waggle/channels"
 )
+
+// patience is how long an address that does not answer may go on being valid: X tolerates that for 28 hours, and then asks once more,
+// hourly (wire/x.md §5.2). Deliveries fail all that time.
+const patience = 30 * time.Hour
 
 // Check asks X whether the app's webhook still leads here, is valid, and has the account's messages (wire/x.md §5.1, §5.4, §5.5).
 func (a *Adapter) Check(ctx context.Context, ch channels.Channel) (channels.Checkup, error) {
@@ -25,7 +30,7 @@ func (a *Adapter) Check(ctx context.Context, ch channels.Channel) (channels.Chec
 	case at < 0:
 		return channels.Checkup{Wrong: "The app's webhook has been removed, so that X delivers nothing. Connect the channel again."}, nil
 	case hooks[at].Valid != nil && !*hooks[at].Valid:
-		return channels.Checkup{Wrong: "X has stopped delivering, because this installation's address did not answer its check as it should. " +
+		return channels.Checkup{Late: patience, Wrong: "X has stopped delivering, because this installation's address did not answer its check as it should. " +
 			"See that the public address reaches this installation and that ConsumerSecret is the app's, then connect the channel again."}, nil
 	}
 	subscribed, fail := a.subscribed(ctx, c, ch, hooks[at].ID)

@@ -2,6 +2,7 @@ package x
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,7 @@ func TestCheck(t *testing.T) {
 			}
 			assert.Contains(t, found.Wrong, c.says)
 			assert.Contains(t, found.Wrong, "onnect the channel again", "it says what to do")
+			assert.Equal(t, name == "it is no longer valid", found.Late > 28*time.Hour, "§5.2 deliveries may have failed for 28 hours by then")
 		})
 	}
 	f := setUp(t)

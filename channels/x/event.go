@@ -1,7 +1,9 @@
 package x
 
 import (
+	"cmp"
 	"strconv"
+	"strings"
 	"time"
 
 	"waggle/channels"
@@ -163,10 +165,10 @@ func idAt(t time.Time) string {
 	return strconv.FormatInt(max(t.UnixMilli()-xEpoch, 1)<<idShift-1, 10)
 }
 
-// later compares ids, which are numbers without leading zeros.
-func later(a, b string) bool {
-	if len(a) != len(b) {
-		return len(a) > len(b)
-	}
-	return a > b
+// later reports whether a is the id of a later message than b.
+func later(a, b string) bool { return compareIDs(a, b) > 0 }
+
+// compareIDs compares ids, which are numbers without leading zeros.
+func compareIDs(a, b string) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 }

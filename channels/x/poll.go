@@ -23,25 +23,37 @@ const (
 )
 
 // Poll waits for its minute and fetches one page of the account's messages. X lists them newest first and takes no "since",
-// so a pass goes back page by page, a minute each, to the last message of the pass before. Only a complete pass is handed
-// over, oldest first, and moves the offset, which is the newest message's id; a pass that breaks off is begun anew. No pass
-// goes back beyond the channel's connection (b39). What comes twice has the same keys.
+// so a pass goes back page by page, a minute each, to the last message of the pass before, and no further than the channel's
+// connection (b39). Only then is it handed over, oldest first, as much at a time as a page holds; the offset is the id of the
+// newest message that was. What comes twice has the same keys.
 func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) (channels.Delivery, string, error) {
-	d, next, _, err := a.Reread(ctx, ch, offset)
+	d, next, _, err := a.Reread(ctx, ch, offset, time.Time{})
 	return d, next, err
 }
 
-// Reread is Poll; a complete pass is all there is, as X lists it for 30 days (wire/x.md §3).
-func (a *Adapter) Reread(ctx context.Context, ch channels.Channel, offset string) (d channels.Delivery, next string, done bool, err error) {
+// Reread is Poll; a pass that is handed over is all there is, as X lists it for 30 days (wire/x.md §3).
+func (a *Adapter) Reread(ctx context.Context, ch channels.Channel, offset string, asked time.Time) (d channels.Delivery, next string, done bool, err error) {
 	c, err := credentialsOf(ch)
 	if err != nil {
 		return d, offset, false, err
 	}
 	mark := watermark(ch, offset)
-	p := a.passes.take(ch.ID, mark)
+	p := a.passes.take(ch.ID, mark, asked)
 	defer func() { a.passes.put(ch.ID, p, a.api.now()) }()
+	if !p.complete {
+		if err := a.turnPage(ctx, ch, c, &p); err != nil || !p.complete {
+			return d, offset, false, err
+		}
+	}
+	d, next, done = p.hand(mark)
+	return d, next, done, nil
+}
+
+// turnPage fetches a pass's next page when it is time. A page that X did not give is asked for again. One that it refused cannot be
+// had: the pass is begun anew, and if more is wrong than where it had got to, its first page tells.
+func (a *Adapter) turnPage(ctx context.Context, ch channels.Channel, c credentials, p *pass) error {
 	if !a.due(ctx, p.due) {
-		return d, offset, false, nil
+		return nil
 	}
 	p.due = a.api.now().Add(pollEvery)
 	size := pageSize
@@ -50,20 +62,20 @@ func (a *Adapter) Reread(ctx context.Context, ch channels.Channel, offset string
 	}
 	var answer page
 	if fail := a.api.call(ctx, request{verb: http.MethodGet, path: "/2/dm_events", query: pollQuery(p.token, size), as: c.user(), result: &answer}); fail != nil {
-		p.restart(mark)
-		return d, offset, false, a.pollError(fail)
+		e := a.pollError(fail)
+		if e.Outcome != channels.RetryAt && p.token != "" {
+			p.restart(p.mark, p.asked)
+			return nil
+		}
+		return e
 	}
-	if more := p.add(answer, ch.AccountID, mark); more {
+	if more := p.add(answer, ch.AccountID); more {
 		p.token = answer.Meta.NextToken
-		return d, offset, false, nil
+		return nil
 	}
-	d, next = p.d, p.newest
-	slices.Reverse(d.Events)
-	if next == "" {
-		next = mark
-	}
-	p.restart(next)
-	return d, next, true, nil
+	p.complete = true
+	slices.SortStableFunc(p.d.Events, func(a, b channels.Event) int { return compareIDs(a.MessageID, b.MessageID) })
+	return nil
 }
 
 // due waits until it is time, or as long as ctx allows and then says no.
@@ -142,17 +154,41 @@ type pollEvent struct {
 
 // pass is one way back through the account's messages.
 type pass struct {
-	due    time.Time // when the next call may be made
-	mark   string    // where it ends
-	token  string    // of the next page; empty: the first
-	newest string    // id of the first message seen; empty: none yet
-	d      channels.Delivery
+	due      time.Time // when the next call may be made
+	asked    time.Time // for which reading; zero: polling
+	mark     string    // where it ends; once complete, up to where it has been handed over
+	token    string    // of the next page; empty: the first
+	newest   string    // id of the first message seen; empty: none yet
+	complete bool
+	d        channels.Delivery // newest first; once complete, oldest first and without what was handed over
 }
 
-func (p *pass) restart(mark string) { *p = pass{due: p.due, mark: mark} }
+func (p *pass) restart(mark string, asked time.Time) {
+	*p = pass{due: p.due, mark: mark, asked: asked}
+}
 
-// add takes a page in and tells whether there is more before the watermark.
-func (p *pass) add(answer page, account, watermark string) (more bool) {
+// over reports whether all of a complete pass was handed over and is stored.
+func (p *pass) over(mark string) bool { return p.complete && !later(p.newest, mark) }
+
+// hand gives what comes after mark, up to which all is stored, and tells whether that is the end.
+func (p *pass) hand(mark string) (d channels.Delivery, next string, done bool) {
+	stored := slices.IndexFunc(p.d.Events, func(e channels.Event) bool { return later(e.MessageID, mark) })
+	if stored < 0 {
+		stored = len(p.d.Events)
+	}
+	p.mark, p.d.Events = mark, p.d.Events[stored:]
+	if len(p.d.Events) > pageSize {
+		d.Events = p.d.Events[:pageSize]
+		return d, d.Events[pageSize-1].MessageID, false
+	}
+	if next = p.newest; next == "" {
+		next = mark
+	}
+	return p.d, next, true
+}
+
+// add takes a page in and tells whether there is more before the pass ends.
+func (p *pass) add(answer page, account string) (more bool) {
 	people, files := map[string]person{}, map[string]pollMedia{}
 	for _, u := range answer.Includes.Users {
 		people[u.ID] = u.person
@@ -165,7 +201,7 @@ func (p *pass) add(answer page, account, watermark string) (more bool) {
 			ignore(&p.d, "malformed")
 			continue
 		}
-		if !later(e.ID, watermark) {
+		if !later(e.ID, p.mark) {
 			return false
 		}
 		if p.newest == "" || later(e.ID, p.newest) {
@@ -207,14 +243,19 @@ type passes struct {
 	of map[uuid.UUID]pass
 }
 
-// take returns the channel's pass, or a new one where the watermark was moved by others.
-func (s *passes) take(channel uuid.UUID, mark string) pass {
+// take returns the channel's pass, or a new one where it is over, what is asked for is another reading, or others have moved the
+// watermark.
+func (s *passes) take(channel uuid.UUID, mark string, asked time.Time) pass {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.of[channel]
 	delete(s.of, channel)
-	if p.mark != mark {
-		p.restart(mark)
+	moved := p.mark != mark
+	if p.complete { // it may be handed over from any point it has not passed
+		moved = later(p.mark, mark)
+	}
+	if moved || p.over(mark) || !p.asked.Equal(asked) {
+		p.restart(mark, asked)
 	}
 	return p
 }

@@ -133,14 +133,21 @@ func TestPollManyPages(t *testing.T) {
 		assert.Equal(t, start, next, "the watermark moves only after a complete pass")
 	}
 	f.ann.Write("meanwhile")
-	got, next := poll(start)
-	assert.Equal(t, want, got, "oldest first, over all pages")
-	assert.Equal(t, 3*time.Minute, f.clock.Now().Sub(before), "one call a minute")
-	got, _ = poll(next)
+	next := start
+	for _, part := range [][]string{want[:100], want[100:200], want[200:]} {
+		for range 2 {
+			got, _ := poll(next)
+			require.Equal(t, part, got, "oldest first, as much at a time as a page holds, and again until it is confirmed")
+		}
+		_, next = poll(next)
+	}
+	assert.Equal(t, 3*time.Minute, f.clock.Now().Sub(before), "one call a minute, and none for what was fetched already")
+	got, _ := poll(next)
 	assert.Equal(t, []string{"meanwhile"}, got)
 }
 
-// A pass that fails, or whose offset somebody else has moved, is begun anew: nothing is lost.
+// A page that X did not give is asked for again. A pass whose page it refuses, or whose offset somebody else has moved, is begun
+// anew: nothing is lost.
 func TestPollBrokenPass(t *testing.T) {
 	f, poll := polling(t)
 	_, start := poll("")
@@ -152,11 +159,28 @@ func TestPollBrokenPass(t *testing.T) {
 	_, next, err := f.Poll(t.Context(), f.ch, start)
 	assert.Equal(t, channels.RetryAt, asError(t, err).Outcome)
 	assert.Equal(t, start, next)
-	got, _ := poll(start)
-	assert.Empty(t, got, "from the first page again")
-	got, _ = poll(start)
-	assert.Len(t, got, 150)
+	got, half := poll(start)
+	assert.Len(t, got, 100)
+	got, end := poll(half)
+	assert.Len(t, got, 50)
 
+	for i := range 150 {
+		f.ann.Write(fmt.Sprint(i))
+	}
+	_, _ = poll(end) // a first page
+	f.server.FailNext("events", xtest.Refuse(400, `{"title":"Invalid Request"}`))
+	got, _ = poll(end)
+	assert.Empty(t, got, "the way back is lost")
+	got, _ = poll(end)
+	assert.Empty(t, got, "from the first page again")
+	got, _ = poll(end)
+	assert.Len(t, got, 100)
+
+	f, poll = polling(t)
+	_, start = poll("")
+	for i := range 150 {
+		f.ann.Write(fmt.Sprint(i))
+	}
 	_, _ = poll(start) // a first page
 	got, _ = poll(f.ann.Write("last"))
 	assert.Empty(t, got, "another offset, another pass")
@@ -274,8 +298,7 @@ func TestPollIgnores(t *testing.T) {
 	assert.Equal(t, newest, after)
 }
 
-// S4.3: what a webhook did not deliver is read once, from where the last reading ended, and each message is the one it would
-// have been.
+// S4.3: what a webhook did not deliver is read once, from where the gap began, and each message is the one it would have been.
 func TestReread(t *testing.T) {
 	f := setUp(t)
 	f.clock.advance(time.Second)
@@ -283,50 +306,84 @@ func TestReread(t *testing.T) {
 	f.clock.advance(time.Second)
 	f.ch.Since = f.clock.Now()
 	require.NoError(t, f.Connect(t.Context(), f.ch, channels.ConnectOptions{}))
+	asked := f.clock.Now()
 	reread := func(offset string) ([]string, string) {
-		d, next, done, err := f.Reread(t.Context(), f.ch, offset)
+		asked = asked.Add(time.Hour) // another reading
+		d, next, done, err := f.Reread(t.Context(), f.ch, offset, asked)
 		require.NoError(t, err)
 		require.True(t, done)
 		return texts(d), next
 	}
-	got, first := reread("")
+	got, _ := reread("")
 	assert.Empty(t, got, "b39")
+	for i := range 300 {
+		f.ann.Write(fmt.Sprint("long ago, ", i))
+		_, err := f.Webhook(t.Context(), f.ch, <-f.posted)
+		require.NoError(t, err)
+	}
+	f.clock.advance(time.Hour)
+	f.ch.Since = f.clock.Now()
 	f.ann.Write("delivered")
 	delivered, err := f.Webhook(t.Context(), f.ch, <-f.posted)
 	require.NoError(t, err)
 	f.app.Invalidate()
 	f.ann.Write("missed")
 	f.app.Revalidate()
-	d, second, done, err := f.Reread(t.Context(), f.ch, first)
+	before := f.shop.Listed()
+	d, second, done, err := f.Reread(t.Context(), f.ch, "", asked)
 	require.NoError(t, err)
 	require.True(t, done)
 	assert.Equal(t, []string{"delivered", "missed"}, texts(d))
 	assert.Equal(t, delivered.Events[0], d.Events[0], "a repeat is known as one")
 	assert.Empty(t, f.posted)
+	assert.LessOrEqual(t, f.shop.Listed()-before, 10, "§7 X takes money for what it lists: no more than the gap, and what a page holds")
 	got, same := reread(second)
 	assert.Empty(t, got)
 	assert.Equal(t, second, same)
 
-	t.Run("more than a little: the offset moves after the whole only", func(t *testing.T) {
+	t.Run("more than a little: a page's worth at a time, oldest first", func(t *testing.T) {
 		f.app.Invalidate()
 		for i := range 130 {
 			f.ann.Write(fmt.Sprint(i))
 		}
-		began := f.clock.Now()
+		began, asked := f.clock.Now(), f.clock.Now()
 		for range 2 {
-			d, next, done, err := f.Reread(t.Context(), f.ch, second)
+			d, next, done, err := f.Reread(t.Context(), f.ch, second, asked)
 			require.NoError(t, err)
 			assert.False(t, done)
 			assert.Empty(t, d.Events)
 			assert.Equal(t, second, next)
 		}
-		got, _ := reread(second)
-		assert.Len(t, got, 130)
+		d, next, done, err := f.Reread(t.Context(), f.ch, second, asked)
+		require.NoError(t, err)
+		assert.False(t, done)
+		assert.Len(t, d.Events, 100)
+		assert.Equal(t, "0", d.Events[0].Text)
+		d, _, done, err = f.Reread(t.Context(), f.ch, next, asked)
+		require.NoError(t, err)
+		assert.True(t, done)
+		assert.Len(t, d.Events, 30)
 		assert.GreaterOrEqual(t, f.clock.Now().Sub(began), 2*time.Minute, "§3 within X's budget")
+	})
+	t.Run("what is asked for while it is under way is another reading", func(t *testing.T) {
+		asked := f.clock.Now()
+		_, _, done, err := f.Reread(t.Context(), f.ch, second, asked)
+		require.NoError(t, err)
+		require.False(t, done, "the first page of some")
+		f.ann.Write("later than that page")
+		asked = f.clock.Now()
+		var all []string
+		for next := second; !done; {
+			d, next, done, err = f.Reread(t.Context(), f.ch, next, asked)
+			require.NoError(t, err)
+			all = append(all, texts(d)...)
+		}
+		assert.Len(t, all, 131)
+		assert.Equal(t, "later than that page", all[130])
 	})
 	t.Run("a failure is not the end", func(t *testing.T) {
 		f.server.FailNext("events", xtest.ServerError())
-		_, next, done, err := f.Reread(t.Context(), f.ch, second)
+		_, next, done, err := f.Reread(t.Context(), f.ch, second, f.clock.Now())
 		assert.Equal(t, channels.RetryAt, asError(t, err).Outcome)
 		assert.False(t, done)
 		assert.Equal(t, second, next)
@@ -334,10 +391,34 @@ func TestReread(t *testing.T) {
 	t.Run("a call that has no time yet is not the end", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, _, done, err := f.Reread(ctx, f.ch, second)
+		_, _, done, err := f.Reread(ctx, f.ch, second, f.clock.Now())
 		require.NoError(t, err)
 		assert.False(t, done)
 	})
+}
+
+// A gap that began when the documented messages of wire/x.md §3 and §5.4 were written has them, and nothing from before.
+func TestRereadBeginsWithTheGap(t *testing.T) {
+	for id, at := range map[string]time.Time{
+		"954491830116155396":  time.UnixMilli(1516403560557), // §5.4 created_timestamp
+		"1582838499983564806": bornAt("1582838499983564806"),
+	} {
+		n, err := strconv.ParseInt(id, 10, 64)
+		require.NoError(t, err)
+		f := setUp(t)
+		list := ""
+		for _, id := range []int64{n + 1<<22, n, n - 1<<22} { // the same moment, a millisecond after and one before
+			list += fmt.Sprintf(`{"id":"%d","event_type":"MessageCreate","text":"Hi","sender_id":"%s","dm_conversation_id":"%s-%s"},`, id, annID, annID, shopID)
+		}
+		f.ch.Since = at
+		f.server.FailNext("events", xtest.Refuse(200, `{"data":[`+strings.TrimSuffix(list, ",")+`],"meta":{"next_token":"more"}}`))
+		d, next, done, err := f.Reread(t.Context(), f.ch, "", f.clock.Now())
+		require.NoError(t, err)
+		require.True(t, done, "what is older is not asked for")
+		require.Len(t, d.Events, 2)
+		assert.Equal(t, id, d.Events[0].MessageID)
+		assert.Equal(t, d.Events[1].MessageID, next)
+	}
 }
 
 // The ids of wire/x.md §5.4 and §2: when they were made, and which is later.
@@ -379,8 +460,8 @@ func FuzzPage(f *testing.F) {
 		if json.Unmarshal([]byte(body), &answer) != nil {
 			return
 		}
-		p := pass{}
-		if more := p.add(answer, shopID, "4"); more {
+		p := pass{mark: "4"}
+		if more := p.add(answer, shopID); more {
 			require.NotEmpty(t, answer.Meta.NextToken)
 		}
 		if p.newest != "" {

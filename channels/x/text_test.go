@@ -91,8 +91,8 @@ func TestTheLinkOfAFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var answer page
 			require.NoError(t, json.Unmarshal([]byte(`{"data":[{"id":"5","event_type":"MessageCreate","text":"look https://t.co/a",`+at+`,`+row.more+`}],`+file+`}`), &answer))
-			var p pass
-			p.add(answer, shopID, "4")
+			p := pass{mark: "4"}
+			p.add(answer, shopID)
 			assert.Equal(t, []string{row.want}, texts(p.d))
 		})
 	}

@@ -17,6 +17,13 @@ CREATE TABLE leaders (
   until_at bigint NOT NULL
 );
 
+-- The processes that take what messengers deliver. Times are unmoved.
+CREATE TABLE receivers (
+  owner   text PRIMARY KEY,
+  beat_at bigint NOT NULL,                -- until then it certainly took deliveries
+  gone    boolean NOT NULL DEFAULT false  -- it has ended, and nobody took them after it
+);
+
 CREATE TABLE environments (
   id                uuid PRIMARY KEY,
   created_at        bigint NOT NULL,
@@ -206,7 +213,9 @@ CREATE TABLE channels (
   poll_offset     text NOT NULL DEFAULT '',
   poll_owner      text NOT NULL DEFAULT '',
   poll_until      bigint,                         -- unmoved: lease of the polling worker
-  reread_at       bigint,                         -- unmoved: when it was asked for that what the webhook may have missed is read; NULL: nothing is to be read
+  reread_from     bigint,                         -- unmoved: since when the webhook may have missed something; NULL: nothing is missing
+  reread_at       bigint,                         -- unmoved: when that is to be read; NULL: it is not asked for, or not yet
+  delivers_at     bigint,                         -- unmoved: when the messenger said last that it delivers; NULL: it never did, or is polled
   check_at        bigint,                         -- unmoved: when the messenger is asked next whether it delivers; NULL: now
   crm_pushed      text NOT NULL DEFAULT ''        -- fingerprint of what the CRM has
 );

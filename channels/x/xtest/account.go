@@ -63,6 +63,7 @@ type Account struct {
 	token, secret string
 	noMessages    bool // the token was made before the app's permission was
 	messages      []*message
+	listed        int
 	people        map[string]*Customer
 	used          map[string]window
 	uploads       map[string]*upload
@@ -85,6 +86,13 @@ func (a *Account) Regenerate(token, secret string, messages bool) {
 	a.s.Mu.Lock()
 	defer a.s.Mu.Unlock()
 	a.token, a.secret, a.noMessages = token, secret, !messages
+}
+
+// Listed is how many messages were shown in lists so far, the same one as often as it was: X takes money for each (§7).
+func (a *Account) Listed() int {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	return a.listed
 }
 
 // Customer is a person who writes to the account.
@@ -128,6 +136,19 @@ func (a *Account) Customer(id, name, username string) *Customer {
 // Write sends a message to the account and returns its id.
 func (c *Customer) Write(text string) string {
 	return c.a.add(&message{sender: c.ID, recipient: c.a.ID, text: text})
+}
+
+// Wrote puts a message of the past into the account's list. It was delivered then.
+func (c *Customer) Wrote(at time.Time, text string) {
+	a := c.a
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	m := &message{id: strconv.FormatInt(idAt(at)+int64(len(a.messages)), 10), at: at, sender: c.ID, recipient: a.ID, text: text}
+	later := slices.IndexFunc(a.messages, func(m *message) bool { return m.at.After(at) })
+	if later < 0 {
+		later = len(a.messages)
+	}
+	a.messages = slices.Insert(a.messages, later, m)
 }
 
 // SendFile sends a photo or a video, with a text.

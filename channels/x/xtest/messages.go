@@ -102,6 +102,7 @@ func (c *call) events() answer {
 		meta["next_token"] = "T" + newest[size].id
 		newest = newest[:size]
 	}
+	c.account.listed += len(newest)
 	if len(newest) == 0 {
 		return ok(object{"meta": meta}) // no data key
 	}

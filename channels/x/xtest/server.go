@@ -163,6 +163,9 @@ func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 
 // newID makes ids as X does: the millisecond above 22 other bits, each larger than the one before. The caller holds s.Mu.
 func (s *Server) newID() string {
-	s.lastID = max(s.lastID+1, (s.Clock.Now().UnixMilli()-1288834974657)<<22)
+	s.lastID = max(s.lastID+1, idAt(s.Clock.Now()))
 	return strconv.FormatInt(s.lastID, 10)
 }
+
+// idAt is the least id of what is made in this millisecond.
+func idAt(t time.Time) int64 { return (t.UnixMilli() - 1288834974657) << 22 }
