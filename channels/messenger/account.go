@@ -47,9 +47,10 @@ func (a *Adapter) Verify(ctx context.Context, ch channels.Channel) (channels.Acc
 // app is the Meta app we act for.
 type app struct{ id, secret string }
 
-// tokenInfo is what /debug_token tells about a token (wire/messenger.md §6).
+// tokenInfo is what /debug_token tells about a token (wire/messenger.md §6, where the answer is not described: what it leaves out is
+// not held against the token).
 type tokenInfo struct {
-	Valid   bool     `json:"is_valid"`
+	Valid   *bool    `json:"is_valid"`
 	App     id       `json:"app_id"`
 	Type    string   `json:"type"`       // PAGE, USER
 	Profile id       `json:"profile_id"` // the page of a page's token
@@ -82,9 +83,9 @@ func (a *Adapter) inspect(ctx context.Context, p app, token string) (tokenInfo, 
 func (t tokenInfo) refusal(ch channels.Channel) *channels.Error {
 	var reason string
 	switch missing := t.missing(); {
-	case !t.Valid:
+	case t.Valid != nil && !*t.Valid:
 		reason = tokenRefused
-	case string(t.App) != ch.Fields[FieldApp]:
+	case t.App != "" && string(t.App) != ch.Fields[FieldApp]:
 		reason = "the access token was given out for another app than the one entered here"
 	case t.Type != "" && t.Type != "PAGE", t.Profile != "" && string(t.Profile) != page(ch):
 		reason = "the access token is not this page's; a page's own token is needed, not a person's"
@@ -96,8 +97,11 @@ func (t tokenInfo) refusal(ch channels.Channel) *channels.Error {
 	return &channels.Error{Outcome: channels.Refused, Field: FieldToken, Reason: reason}
 }
 
-// missing names the permissions the token lacks.
+// missing names the permissions the token lacks, where they are told.
 func (t tokenInfo) missing() []string {
+	if t.Scopes == nil {
+		return nil
+	}
 	return slices.DeleteFunc(slices.Clone(permissions), func(p string) bool { return slices.Contains(t.Scopes, p) })
 }
 

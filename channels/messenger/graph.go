@@ -38,7 +38,8 @@ func newClient(h *http.Client, base string) client {
 	return client{http: &mine, base: strings.TrimRight(base, "/")}
 }
 
-// call is one request. The token travels in the Authorization header, so that no address holds it.
+// call is one request. The token travels as the parameter access_token, as wire/messenger.md §4 and §6 have it: no log of ours holds
+// an address, and no error shows the token.
 type call struct {
 	verb, path string
 	params     url.Values // in the address
@@ -118,6 +119,9 @@ func (c client) request(ctx context.Context, q call) (*http.Request, error) {
 	for name, values := range q.params {
 		params[name] = values
 	}
+	if q.token != "" {
+		params.Set("access_token", q.token)
+	}
 	if q.secret != "" {
 		params.Set("appsecret_proof", proof(q.secret, q.token))
 	}
@@ -136,9 +140,6 @@ func (c client) request(ctx context.Context, q call) (*http.Request, error) {
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
 		r.ContentLength = size
-	}
-	if q.token != "" {
-		r.Header.Set("Authorization", "Bearer "+q.token)
 	}
 	return r, nil
 }

@@ -65,20 +65,20 @@ func (a *Adapter) Login(ctx context.Context, s channels.LoginSettings, callback 
 	r := channels.LoginResult{Accounts: pages}
 	for _, p := range asked {
 		r.Permissions = append(r.Permissions, channels.Permission{
-			Name: p.name, Granted: slices.Contains(t.Scopes, p.name), Why: fmt.Sprintf("Without %s %s. Log in again and permit it.", p.name, p.without),
+			Name: p.name, Granted: t.Scopes == nil || slices.Contains(t.Scopes, p.name), Why: fmt.Sprintf("Without %s %s. Log in again and permit it.", p.name, p.without),
 		})
 	}
 	return r, nil
 }
 
-// exchange asks for a token. What it needs goes into the body, away from every log of addresses.
-func (a *Adapter) exchange(ctx context.Context, s channels.LoginSettings, form url.Values) (string, error) {
-	form.Set("client_id", s.ClientID)
-	form.Set("client_secret", s.ClientSecret)
+// exchange asks for a token (wire/messenger.md §6).
+func (a *Adapter) exchange(ctx context.Context, s channels.LoginSettings, params url.Values) (string, error) {
+	params.Set("client_id", s.ClientID)
+	params.Set("client_secret", s.ClientSecret)
 	var t struct {
 		Token string `json:"access_token"`
 	}
-	if fail := a.api.do(ctx, call{verb: http.MethodPost, path: "/oauth/access_token", form: form}, &t); fail != nil {
+	if fail := a.api.do(ctx, call{verb: http.MethodGet, path: "/oauth/access_token", params: params}, &t); fail != nil {
 		e := setupError(fail)
 		switch {
 		case fail.api && (fail.code.code == 101 || strings.Contains(fail.message, "client secret")):

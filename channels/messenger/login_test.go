@@ -161,3 +161,21 @@ func TestPages(t *testing.T) {
 	_, err := f.Login(t.Context(), f.settings(), callback, f.window(t).Get)
 	assert.Equal(t, channels.Refused, asError(t, err).Outcome)
 }
+
+// wire/messenger.md §6 does not describe the answer of /debug_token: what it leaves out is not held against a token.
+func TestTokenInfoThatIsNotTold(t *testing.T) {
+	ch := channels.Channel{Fields: map[string]string{FieldPage: "1", FieldApp: "11"}}
+	for answer, fit := range map[string]bool{
+		`{}`:                 true,
+		`{"is_valid":true}`:  true,
+		`{"is_valid":false}`: false,
+		`{"app_id":"11"}`:    true,
+		`{"app_id":"12"}`:    false,
+		`{"scopes":[]}`:      false,
+		`{"scopes":["pages_messaging","pages_manage_metadata"]}`: true,
+	} {
+		var info tokenInfo
+		require.NoError(t, channels.Decode([]byte(answer), &info))
+		assert.Equal(t, fit, info.refusal(ch) == nil, answer)
+	}
+}

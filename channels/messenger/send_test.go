@@ -153,19 +153,19 @@ func TestRetriesAndLimits(t *testing.T) {
 	assert.WithinDuration(t, time.Now().Add(limitPause), asError(t, f.send(t, "x")).At, 5*time.Second)
 }
 
-// The token is in no address: not in what the network sees of a call, and not in its errors.
-func TestTokenStaysOutOfAddresses(t *testing.T) {
+// The token is a parameter, as wire/messenger.md §4 has it, and is in no error that holds the address.
+func TestTokenStaysOutOfErrors(t *testing.T) {
 	f := setUp(t)
 	f.ann.Write("hello")
-	var addresses []string
+	var tokens []string
 	f.api.http.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
-		addresses = append(addresses, r.URL.String())
-		return nil, errors.New("lost with " + r.Header.Get("Authorization") + " and " + r.URL.Query().Get("appsecret_proof"))
+		tokens = append(tokens, r.URL.Query().Get("access_token"))
+		assert.Empty(t, r.Header.Get("Authorization"))
+		return nil, errors.New("lost with " + r.URL.Query().Get("access_token") + " and " + r.URL.Query().Get("appsecret_proof"))
 	})
 	e := asError(t, f.send(t, "x"))
+	assert.Equal(t, []string{f.ch.Fields[FieldToken]}, tokens)
 	assert.NotContains(t, e.Error(), f.ch.Fields[FieldToken])
-	require.Len(t, addresses, 1)
-	assert.NotContains(t, addresses[0], f.ch.Fields[FieldToken])
 	assert.NotContains(t, e.Error(), proof(appSecret, f.ch.Fields[FieldToken]))
 
 	f.api.http.Transport = roundTripper(func(*http.Request) (*http.Response, error) { return nil, guard.ErrBlocked })

@@ -91,8 +91,11 @@ func (s *Server) dialog(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, back.String(), http.StatusFound)
 }
 
-// exchange is §6 /oauth/access_token: a code for a token, or a token for one that lasts 60 days. GET or POST.
+// exchange is §6 /oauth/access_token: a code for a token, or a token for one that lasts 60 days.
 func (s *Server) exchange(q *query) (any, *graphError) {
+	if q.verb != http.MethodGet {
+		return nil, unsupported(q)
+	}
 	a, fail := s.appOf(q.args["client_id"], q.args["client_secret"])
 	if fail != nil {
 		return nil, fail

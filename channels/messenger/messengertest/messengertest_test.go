@@ -153,10 +153,7 @@ func TestTokensAndProof(t *testing.T) {
 	status, answer = w.call(http.MethodGet, "/1", nil, "")
 	assert.Equal(t, [2]float64{100, 0}, w.refused(status, answer))
 
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.URL+"/debug_token?input_token="+w.token, nil)
-	require.NoError(t, err)
-	r.Header.Set("Authorization", "Bearer 11|secret")
-	status, answer = w.do(r)
+	status, answer = w.call(http.MethodGet, "/debug_token", url.Values{"input_token": {w.token}, "access_token": {"11|secret"}}, "")
 	assert.Equal(t, http.StatusOK, status)
 	data := answer["data"].(map[string]any)
 	assert.Equal(t, "PAGE", data["type"])

@@ -50,9 +50,6 @@ func readQuery(w http.ResponseWriter, r *http.Request, path string) (*query, *gr
 	for name, values := range r.URL.Query() {
 		q.args[name] = values[0]
 	}
-	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		q.args["access_token"] = bearer
-	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxUpload+1<<20)
 	if err := q.readBody(r); err != nil {
 		return nil, invalid("The request body could not be read")
