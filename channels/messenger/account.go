@@ -116,7 +116,7 @@ func (a *Adapter) Connect(ctx context.Context, ch channels.Channel, _ channels.C
 	if bad != nil {
 		return bad
 	}
-	q.form = url.Values{"subscribed_fields": {strings.Join(subscribed, ",")}}
+	q.params = url.Values{"subscribed_fields": {strings.Join(subscribed, ",")}}
 	return a.done(ctx, q, setupError)
 }
 

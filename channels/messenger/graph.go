@@ -43,8 +43,7 @@ func newClient(h *http.Client, base string) client {
 type call struct {
 	verb, path string
 	params     url.Values // in the address
-	form       url.Values // in the body; a POST has one of form, json and file
-	json       any
+	json       any        // in the body; a POST has one of json and file, or none
 	file       *upload
 	token      string
 	secret     string // the app secret, for the proof that we may use the token; empty: without a proof
@@ -54,10 +53,8 @@ type call struct {
 // secrets are what no error about this call may show.
 func (q call) secrets() []string {
 	found := []string{q.token, q.secret, proof(q.secret, q.token)}
-	for _, values := range []url.Values{q.params, q.form} {
-		for _, name := range []string{"input_token", "client_secret", "code", "fb_exchange_token"} {
-			found = append(found, values.Get(name))
-		}
+	for _, name := range []string{"input_token", "client_secret", "code", "fb_exchange_token"} {
+		found = append(found, q.params.Get(name))
 	}
 	return found
 }
@@ -152,9 +149,6 @@ func (q call) body(ctx context.Context) (io.Reader, string, int64, error) {
 	case q.json != nil:
 		data, err := json.Marshal(q.json)
 		return bytes.NewReader(data), "application/json", int64(len(data)), err
-	case q.form != nil:
-		data := q.form.Encode()
-		return strings.NewReader(data), "application/x-www-form-urlencoded", int64(len(data)), nil
 	}
 	return nil, "", 0, nil
 }
