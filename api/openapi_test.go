@@ -94,6 +94,22 @@ func TestRequestBodiesRefuseUnknownProperties(t *testing.T) {
 	})
 }
 
+// Who goes by the letter of OpenAPI and JSON Schema takes a null for one of an enumeration's values only if it is among them.
+func TestEnumerationsThatMayBeNullSayIt(t *testing.T) {
+	for name, schema := range contract(t).Components.Schemas {
+		for property, p := range schema.Value.Properties {
+			if !p.Value.Nullable {
+				continue
+			}
+			for _, s := range append(openapi3.SchemaRefs{p}, p.Value.AllOf...) {
+				if s.Value.Enum != nil {
+					require.Contains(t, s.Value.Enum, nil, "%s.%s", name, property)
+				}
+			}
+		}
+	}
+}
+
 // The database's numbers end at 31 bits: what is larger must be a 422, not a 500.
 func TestNumbersOfRequestsFitTheDatabase(t *testing.T) {
 	var fits func(name string, s *openapi3.Schema)

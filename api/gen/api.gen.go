@@ -1219,7 +1219,7 @@ type Chat struct {
 	WritableUntil *time.Time `json:"writable_until"`
 }
 
-// ChatClosesBy By which rule.
+// ChatClosesBy The rule that closes a chat.
 type ChatClosesBy string
 
 // ChatInput defines model for ChatInput.
