@@ -8,6 +8,7 @@ import (
 
 	"waggle/channels"
 	"waggle/channels/double"
+	"waggle/channels/messenger/messengertest"
 )
 
 // S3.36: a permission that is taken away later is found, and told apart from deliveries that end.
@@ -41,6 +42,9 @@ func TestCheck(t *testing.T) {
 	f.server.FailNext("subscribed_apps", double.BadGateway())
 	_, err := f.Check(t.Context(), f.ch)
 	assert.Equal(t, channels.RetryAt, asError(t, err).Outcome, "no answer is none")
+	f.server.FailNext("debug_token", messengertest.Refuse(100, 33, "Unsupported get request."))
+	_, err = f.Verify(t.Context(), f.ch)
+	require.NoError(t, err, "a server without /debug_token tells nothing against the token")
 	_, err = f.Check(t.Context(), with(f.ch, FieldAppSecret, "wrong"))
 	assert.Equal(t, channels.Refused, asError(t, err).Outcome)
 }

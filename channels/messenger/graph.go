@@ -89,6 +89,9 @@ func (f *failure) Error() string {
 
 func (f *failure) Unwrap() error { return f.err }
 
+// unsupported tells that the server does not have what was called (wire/messenger.md §4).
+func (f *failure) unsupported() bool { return f.code == reply{100, 33} }
+
 // do makes one call and decodes its answer into result unless that is nil. It is never repeated here.
 func (c client) do(ctx context.Context, q call, result any) *failure {
 	ctx, cancel := context.WithTimeout(ctx, max(q.patience, callTimeout))
