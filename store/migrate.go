@@ -69,17 +69,19 @@ func (s *Store) lockMigrations(ctx context.Context) (unlock func(), err error) {
 	if _, ok := s.d.(postgres); !ok {
 		return func() {}, nil
 	}
-	conn, err := s.db.Conn(ctx)
+	// The lock belongs to a transaction, which waits beside the steps: to a pooler a connection is not the same from one
+	// transaction to the next, and a lock of a connection would stay where nobody opens it.
+	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("lock the migrations: %w", err)
 	}
-	if _, err := conn.NewRaw("SELECT pg_advisory_lock(?)", migrationLock).Exec(ctx); err != nil {
-		_ = conn.Close()
+	_, err = tx.NewRaw("SET LOCAL idle_in_transaction_session_timeout = 0").Exec(ctx)
+	if err == nil {
+		_, err = tx.NewRaw("SELECT pg_advisory_xact_lock(?)", migrationLock).Exec(ctx)
+	}
+	if err != nil {
+		_ = tx.Rollback()
 		return nil, fmt.Errorf("lock the migrations: %w", err)
 	}
-	return func() {
-		// The lock belongs to the connection; where unlocking fails, closing the connection frees it.
-		_, _ = conn.NewRaw("SELECT pg_advisory_unlock(?)", migrationLock).Exec(context.WithoutCancel(ctx))
-		_ = conn.Close()
-	}, nil
+	return func() { _ = tx.Rollback() }, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"time"
 
@@ -42,14 +43,47 @@ func receivePool(url string) (*pgxpool.Pool, error) {
 	to.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return like.Dialer(ctx, like.Network, like.Addr)
 	}
-	conf.AfterConnect = func(ctx context.Context, on *pgx.Conn) error { return setParams(ctx, on, like.ConnParams) }
+	conf.AfterConnect = func(ctx context.Context, on *pgx.Conn) error {
+		params := like.ConnParams
+		pooled, err := isPooled(ctx, on)
+		if err != nil {
+			return err
+		}
+		if pooled {
+			on.PgConn().CustomData()[behindPooler] = true
+			params = maps.Clone(params)
+			maps.DeleteFunc(params, func(name string, _ any) bool { return receiveParams[name] != nil })
+		}
+		return setParams(ctx, on, params)
+	}
 	return pgxpool.NewWithConfig(context.Background(), conf) // it connects when it is first used
+}
+
+// behindPooler marks connections that end at a pooler, such as PgBouncer. From one transaction to the next it may lead them to
+// another backend, which does not know a statement that was prepared; and what is set for plans would meet others there.
+const behindPooler = "behind a pooler"
+
+// isPooled: PostgreSQL greets with the backend's process id, a pooler with a number of its own.
+func isPooled(ctx context.Context, on *pgx.Conn) (bool, error) {
+	var backend uint32
+	if err := on.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeExec).Scan(&backend); err != nil {
+		return false, fmt.Errorf("ask for the backend: %w", err)
+	}
+	return backend != on.PgConn().PID(), nil
+}
+
+// execMode prepares statements for good where they are met again.
+func execMode(on *pgx.Conn) pgx.QueryExecMode {
+	if on.PgConn().CustomData()[behindPooler] != nil {
+		return pgx.QueryExecModeCacheDescribe
+	}
+	return pgx.QueryExecModeCacheStatement
 }
 
 // setParams sets a connection's parameters after its start: poolers such as PgBouncer refuse them with it.
 func setParams(ctx context.Context, on *pgx.Conn, params map[string]any) error {
 	for name, value := range params {
-		if _, err := on.Exec(ctx, "SELECT set_config($1, $2, false)", name, fmt.Sprint(value)); err != nil {
+		if _, err := on.Exec(ctx, "SELECT set_config($1, $2, false)", pgx.QueryExecModeExec, name, fmt.Sprint(value)); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}

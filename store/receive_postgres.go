@@ -148,7 +148,12 @@ func (r *postgresReceiver) receive(ctx context.Context, s *Store, items []receiv
 
 // ask runs one statement and, once it is committed, notes its answers in out, by their Ord.
 func (r *postgresReceiver) ask(ctx context.Context, out []Received, q string, args ...any) error {
-	rows, err := r.pool.Query(ctx, q, args...)
+	on, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer on.Release()
+	rows, err := on.Query(ctx, q, append([]any{execMode(on.Conn())}, args...)...)
 	if err != nil {
 		return err
 	}
