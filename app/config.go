@@ -37,7 +37,7 @@ type Config struct {
 	Check          time.Duration `name:"check" env:"CHECK" default:"3m" help:"About how often a messenger is asked whether it still delivers to a channel."`
 	Lease          time.Duration `name:"lease" env:"LEASE" default:"60s" help:"How long work belongs to the process that took it; what a killed process had is taken over then. Calls to messengers and CRMs end before it."`
 	Drain          time.Duration `name:"drain" env:"DRAIN" default:"20s" help:"How long a stop waits for work that has begun."`
-	Connections    int           `name:"database-connections" env:"DATABASE_CONNECTIONS" default:"20" help:"Most connections to PostgreSQL."`
+	Connections    int           `name:"database-connections" env:"DATABASE_CONNECTIONS" default:"20" help:"Most connections to PostgreSQL, beside up to 4 that take messages in."`
 	CallsPerSecond int           `name:"calls-per-second" env:"CALLS_PER_SECOND" default:"1000" help:"Most API calls of one environment that one process takes a second, twice as many at once; more are answered 429. 0: any number."`
 	MovableClock   bool          `name:"movable-clock" env:"MOVABLE_CLOCK" help:"Serve POST /demo/clock. Never in production: anybody who reaches it moves time."`
 	LogLevel       string        `name:"log-level" env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error,off" help:"Least level that is logged."`

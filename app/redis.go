@@ -23,14 +23,20 @@ func openRedis(ctx context.Context, url string, log *slog.Logger) (*redis.Client
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
 	c := redis.NewClient(o)
-	checkEviction(ctx, c, log)
+	checkRedis(ctx, c, log)
 	return c, func() { _ = c.Close() }, nil
 }
 
-// checkEviction warns where Redis may throw tasks away. Fail open: a lost task costs latency, and some hosts forbid CONFIG.
-func checkEviction(ctx context.Context, c *redis.Client, log *slog.Logger) {
+// checkRedis warns where Redis cannot be used, or may throw tasks away. Fail open: a lost task costs latency, and some hosts
+// forbid CONFIG.
+func checkRedis(ctx context.Context, c *redis.Client, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
+	if err := c.Ping(ctx).Err(); err != nil {
+		log.Error("Redis cannot be used, and work waits for the next sweep; correct REDIS_URL (rediss:// for TLS, redis://:password@host), or Redis itself",
+			"error", err)
+		return
+	}
 	v, err := c.ConfigGet(ctx, "maxmemory-policy").Result()
 	if err != nil {
 		log.Warn("could not read Redis' eviction policy; it should be noeviction", "error", err)
