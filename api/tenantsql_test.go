@@ -26,14 +26,13 @@ var shared = map[string]string{
 
 // unscoped are the statements that need no environment, and why.
 var unscoped = map[string]string{
-	`^SELECT found\.\*, coalesce\(e\.crm_url`:                  "a bearer is looked up by its hash: it says which environment",
-	`^SELECT c\.id AS chat_id, c\.environment_id, c\.agent_id`: "to whom an event of chats this call changed may go; each row names its environment",
-	`^SELECT count\(\*\) FROM \(SELECT id FROM "chats" WHERE \(channel_id = '[^']*'\) AND \(out_due_at IS NOT NULL\) ORDER BY id FOR NO KEY UPDATE\)`: "locks the chats of a channel that was found in its environment, and reads nothing",
-	`FROM "channels" AS "ch" WHERE \(ch\.kind = '[^']*'\) AND \(ch\.account_id = '[^']*'\) AND \(ch\.id <> '[^']*'\)$`:                                "an account is in one channel of the installation; that it is elsewhere is all that is told",
-	`FROM "secret_keys" AS "k" WHERE \(revoked_at IS NULL\) AND \(hash = `:                                                                            "Step 1's Secret key is looked up by its hash: who has it may bind it",
-	`FROM "environments" AS "e" WHERE \(id = '[^']*'\) AND \(crm_url IS NULL\) AND \(api_key_hash IS NULL\)\)$`:                                       "whether that key is bound to nothing yet",
-	`FROM "environments" AS "e" WHERE \(crm_url = '[^']*' OR substr\(`:                                                                                "whether an origin is any CRM's, before it is known who calls",
-	`FROM "environments" AS "e" WHERE \(crm_url = '[^']*'\) AND \(id <> '[^']*'\)\)$`:                                                                 "a CRM's address is one environment's; that it is taken is all that is told",
+	`^SELECT found\.\*, coalesce\(e\.crm_url`:                                                                          "a bearer is looked up by its hash: it says which environment",
+	`^SELECT c\.id AS chat_id, c\.environment_id, c\.agent_id`:                                                         "to whom an event of chats this call changed may go; each row names its environment",
+	`FROM "channels" AS "ch" WHERE \(ch\.kind = '[^']*'\) AND \(ch\.account_id = '[^']*'\) AND \(ch\.id <> '[^']*'\)$`: "an account is in one channel of the installation; that it is elsewhere is all that is told",
+	`FROM "secret_keys" AS "k" WHERE \(revoked_at IS NULL\) AND \(hash = `:                                             "Step 1's Secret key is looked up by its hash: who has it may bind it",
+	`FROM "environments" AS "e" WHERE \(id = '[^']*'\) AND \(crm_url IS NULL\) AND \(api_key_hash IS NULL\)\)$`:        "whether that key is bound to nothing yet",
+	`FROM "environments" AS "e" WHERE \(crm_url = '[^']*' OR substr\(`:                                                 "whether an origin is any CRM's, before it is known who calls",
+	`FROM "environments" AS "e" WHERE \(crm_url = '[^']*'\) AND \(id <> '[^']*'\)\)$`:                                  "a CRM's address is one environment's; that it is taken is all that is told",
 }
 
 var (

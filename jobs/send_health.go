@@ -44,7 +44,7 @@ func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, sent channel
 
 // postpone keeps a channel's lanes for a while. Where agents would notice, they are told when their messages are expected to go.
 func (j *Jobs) postpone(ctx context.Context, ch *store.Channel, wait time.Duration, why string) (news bool, err error) {
-	p, err := j.Store.PostponeSends(ctx, ch.ID, wait, why)
+	p, err := j.Store.PostponeSends(ctx, ch, wait, why)
 	if err != nil || wait < longestRetry || len(p.Chats) == 0 {
 		return p.Health, err
 	}

@@ -155,7 +155,7 @@ func (s *storm) administrator() {
 		_, err = s.store.SaveSettings(s.ctx, s.env, func(e *store.Environment) error { e.ChatsEnabled = !e.ChatsEnabled; return nil })
 		s.fine("settings", err)
 		s.fine("channel", s.store.ChangeChannel(s.ctx, s.env, s.channel, store.ChannelSettings{Queue: &s.queues[rand.IntN(2)]}))
-		_, err = s.store.PostponeSends(s.ctx, s.channel, time.Millisecond, "")
+		_, err = s.store.PostponeSends(s.ctx, &store.Channel{ID: s.channel, EnvironmentID: s.env}, time.Millisecond, "")
 		s.fine("postpone", err)
 	}
 }

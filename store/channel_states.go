@@ -97,7 +97,7 @@ func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnec
 		if err := movedUnless(changed(q.Exec(ctx))); err != nil {
 			return err
 		}
-		if err := s.lockWaiting(ctx, tx, ch.ID); err != nil {
+		if err := s.lockWaiting(ctx, tx, ch); err != nil {
 			return err
 		}
 		_, err = tx.NewUpdate().Model((*Chat)(nil)).Set("out_due_at = ?", s.d.now()).Set("out_refused = 0").
@@ -162,6 +162,72 @@ func (s *Store) DisconnectChannel(ctx context.Context, environment, id uuid.UUID
 		return false, fmt.Errorf("disconnect channel %s: %w", id, err)
 	}
 	return was, nil
+}
+
+// lockWaiting locks the chats with something to send on a channel.
+func (s *Store) lockWaiting(ctx context.Context, tx bun.Tx, ch *Channel) error {
+	return s.d.lockInOrder(ctx, tx, tx.NewSelect().Table("chats").
+		Where("environment_id = ?", ch.EnvironmentID).Where("channel_id = ?", ch.ID).Where("out_due_at IS NOT NULL"))
+}
+
+// SendingWorks notes that a channel that had trouble sends again; SendingBroken that it cannot until the administrator acts.
+// They report whether that is news. What became of a send over a connection the channel no longer has is none: it says
+// nothing about the new one.
+func (s *Store) SendingWorks(ctx context.Context, ch *Channel) (isNews bool, err error) {
+	return s.noteSending(ctx, ch, true, "", "0")
+}
+
+// SendingBroken is described with SendingWorks. What waits to be sent on the channel fails with the same reason, untried; what is
+// written, resent or redriven from now on is a new try.
+func (s *Store) SendingBroken(ctx context.Context, ch *Channel, why string) (isNews bool, err error) {
+	return s.noteSending(ctx, ch, false, why, "out_version")
+}
+
+// SendingDoubtful is SendingBroken by what a check has found. A check does not send, so what waits is tried all the same.
+func (s *Store) SendingDoubtful(ctx context.Context, ch *Channel, why string) (isNews bool, err error) {
+	return s.noteSending(ctx, ch, false, why, "")
+}
+
+// noteSending writes a channel's health and, unless refused is empty, marks the lanes that wait with it.
+func (s *Store) noteSending(ctx context.Context, ch *Channel, ok bool, why, refused string) (isNews bool, err error) {
+	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		isNews = false
+		same, err := changed(tx.NewUpdate().Model((*Channel)(nil)).
+			Set("send_retry_at = CASE WHEN send_retry_at > ? THEN send_retry_at END", s.d.now()).
+			Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).Where("version = ?", ch.Version).Exec(ctx))
+		if err != nil || !same {
+			return err
+		}
+		if isNews, err = s.sendingHealth(ctx, tx, ch, ok, why); err != nil || refused == "" {
+			return err
+		}
+		return s.markWaiting(ctx, tx, ch, refused)
+	})
+	if err != nil {
+		return false, fmt.Errorf("note whether channel %s sends: %w", ch.ID, err)
+	}
+	return isNews, nil
+}
+
+// markWaiting marks the lanes of a channel whose messages wait: with their version these fail untried, with 0 they are tried.
+func (s *Store) markWaiting(ctx context.Context, tx bun.Tx, ch *Channel, refused string) error {
+	mark := bun.SafeQuery(refused)
+	const waiting = "environment_id = ? AND channel_id = ? AND out_due_at IS NOT NULL AND out_refused <> ?"
+	if err := s.d.lockInOrder(ctx, tx, tx.NewSelect().Table("chats").Where(waiting, ch.EnvironmentID, ch.ID, mark)); err != nil {
+		return err
+	}
+	_, err := tx.NewUpdate().Table("chats").Set("out_refused = ?", mark).Where(waiting, ch.EnvironmentID, ch.ID, mark).Exec(ctx)
+	return err
+}
+
+// sendingHealth shows whether a channel sends, and if not, why; it reports whether that is news.
+func (s *Store) sendingHealth(ctx context.Context, tx bun.Tx, ch *Channel, ok bool, why string) (bool, error) {
+	now, err := s.now(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	return changed(tx.NewUpdate().Model((*Channel)(nil)).Set("sending_ok = ?", ok).Set("sending_why = ?", why).Set("sending_since = ?", At(now)).
+		Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).Where("sending_ok <> ? OR sending_why <> ?", ok, why).Exec(ctx))
 }
 
 // ChannelHasChats reports whether a channel has a chat, so that it cannot be deleted (b37).

@@ -25,7 +25,7 @@ func TestTheLongestLimitOfAChannelCounts(t *testing.T) {
 		chatID := sc.Writes(id, "ann")
 		sc.Replies(chatID, uuid.Nil)
 		for _, wait := range []time.Duration{time.Second, time.Hour, time.Minute} {
-			_, err := s.PostponeSends(ctx, id, wait, "")
+			_, err := s.PostponeSends(ctx, readChannel(sc, id), wait, "")
 			require.NoError(t, err)
 		}
 		ch, err := s.Channel(ctx, sc.Env, id)

@@ -70,33 +70,35 @@ type Postponed struct {
 
 // PostponeSends keeps a whole channel's lanes until wait has passed: its messenger asks for it. Where it has been asking for
 // long, why shows at the channel.
-func (s *Store) PostponeSends(ctx context.Context, channel uuid.UUID, wait time.Duration, why string) (p Postponed, err error) {
+func (s *Store) PostponeSends(ctx context.Context, ch *Channel, wait time.Duration, why string) (p Postponed, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		p = Postponed{}
 		// The latest time asked for counts: answers to calls that ran side by side come in any order.
-		_, err := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = ? + ?", s.d.now(), wait.Microseconds()).Where("id = ?", channel).
+		_, err := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = ? + ?", s.d.now(), wait.Microseconds()).
+			Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).
 			Where("send_retry_at IS NULL OR send_retry_at < ? + ?", s.d.now(), wait.Microseconds()).Exec(ctx)
 		if err == nil && why != "" {
-			p.Health, err = s.sendingHealth(ctx, tx, channel, false, why)
+			p.Health, err = s.sendingHealth(ctx, tx, ch, false, why)
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.lockWaiting(ctx, tx, channel); err != nil {
+		if err := s.lockWaiting(ctx, tx, ch); err != nil {
 			return err
 		}
 		var until Time
-		err = tx.NewSelect().TableExpr("channels AS ch").ColumnExpr("ch.send_retry_at + clock.offset_us").Join("CROSS JOIN clock").Where("ch.id = ?", channel).Scan(ctx, &until)
+		err = tx.NewSelect().TableExpr("channels AS ch").ColumnExpr("ch.send_retry_at + clock.offset_us").Join("CROSS JOIN clock").
+			Where("ch.environment_id = ?", ch.EnvironmentID).Where("ch.id = ?", ch.ID).Scan(ctx, &until)
 		if err != nil {
 			return err
 		}
 		p.Until = until.Time
-		retry := tx.NewSelect().Table("channels").Column("send_retry_at").Where("id = ?", channel)
-		return tx.NewUpdate().Table("chats").Set("out_due_at = (?)", retry).Where("channel_id = ?", channel).Where("out_due_at <= (?)", retry).
-			Returning("id").Scan(ctx, &p.Chats)
+		retry := tx.NewSelect().Table("channels").Column("send_retry_at").Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID)
+		return tx.NewUpdate().Table("chats").Set("out_due_at = (?)", retry).Where("environment_id = ?", ch.EnvironmentID).Where("channel_id = ?", ch.ID).
+			Where("out_due_at <= (?)", retry).Returning("id").Scan(ctx, &p.Chats)
 	})
 	if err != nil {
-		return Postponed{}, fmt.Errorf("postpone the lanes of channel %s: %w", channel, err)
+		return Postponed{}, fmt.Errorf("postpone the lanes of channel %s: %w", ch.ID, err)
 	}
 	return p, nil
 }
