@@ -231,10 +231,10 @@ func TestDeliverAConnectedChannelForgetsThatItWasRefused_S3_48(t *testing.T) {
 	eachLane(t, func(w *laneWorld) {
 		m := w.replies(w.writes(w.channel, "ann", "hello"), "one")
 		ch := w.now(w.channel)
-		_, err := w.store.SendingBroken(w.ctx, ch, "the token was revoked")
+		_, err := w.store.SendingBroken(w.ctx, ch, time.Now(), "the token was revoked")
 		require.NoError(w, err)
 		require.NoError(w, w.store.ConnectChannel(w.ctx, ch, store.ChannelConnection{AccountID: ch.AccountID, Fields: map[string]string{}, Secrets: ch.Secrets, Receive: ch.Receive}))
-		_, err = w.store.SendingBroken(w.ctx, ch, "what the old token was told says nothing about the new one")
+		_, err = w.store.SendingBroken(w.ctx, ch, time.Now(), "what the old token was told says nothing about the new one")
 		require.NoError(w, err)
 		w.deliver()
 		require.Equal(w, chat.MessageDelivered, w.entry(m).State)

@@ -19,13 +19,13 @@ func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, sent channel
 	switch {
 	case err == nil:
 		if !ch.SendingOK || !ch.SendRetryAt.IsZero() {
-			news, failed = j.Store.SendingWorks(ctx, &ch)
+			news, failed = j.Store.SendingWorks(ctx, &ch, send.At)
 		}
 		if wait := time.Until(sent.Rest); failed == nil && wait > 0 {
 			_, failed = j.postpone(ctx, &ch, wait, "")
 		}
 	case cannotSend(err.Outcome):
-		if news, failed = j.Store.SendingBroken(ctx, &ch, o.Reason); news {
+		if news, failed = j.Store.SendingBroken(ctx, &ch, send.At, o.Reason); news {
 			j.tellCannotSend(&ch, o.Reason)
 			return failed
 		}

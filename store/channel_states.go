@@ -172,30 +172,34 @@ func (s *Store) lockWaiting(ctx context.Context, tx bun.Tx, ch *Channel) error {
 
 // SendingWorks notes that a channel that had trouble sends again; SendingBroken that it cannot until the administrator acts.
 // They report whether that is news. What became of a send over a connection the channel no longer has is none: it says
-// nothing about the new one.
-func (s *Store) SendingWorks(ctx context.Context, ch *Channel) (isNews bool, err error) {
-	return s.noteSending(ctx, ch, true, "", "0")
+// nothing about the new one. Nor is a slow answer, where a send that began later has told already: at is when this one began.
+func (s *Store) SendingWorks(ctx context.Context, ch *Channel, at time.Time) (isNews bool, err error) {
+	return s.noteSending(ctx, ch, at, true, "", "0")
 }
 
 // SendingBroken is described with SendingWorks. What waits to be sent on the channel fails with the same reason, untried; what is
 // written, resent or redriven from now on is a new try.
-func (s *Store) SendingBroken(ctx context.Context, ch *Channel, why string) (isNews bool, err error) {
-	return s.noteSending(ctx, ch, false, why, "out_version")
+func (s *Store) SendingBroken(ctx context.Context, ch *Channel, at time.Time, why string) (isNews bool, err error) {
+	return s.noteSending(ctx, ch, at, false, why, "out_version")
 }
 
-// SendingDoubtful is SendingBroken by what a check has found. A check does not send, so what waits is tried all the same.
+// SendingDoubtful is SendingBroken by what a check has found. A check does not send, so what waits is tried all the same, and what
+// any send tells counts more.
 func (s *Store) SendingDoubtful(ctx context.Context, ch *Channel, why string) (isNews bool, err error) {
-	return s.noteSending(ctx, ch, false, why, "")
+	return s.noteSending(ctx, ch, time.Time{}, false, why, "")
 }
 
 // noteSending writes a channel's health and, unless refused is empty, marks the lanes that wait with it.
-func (s *Store) noteSending(ctx context.Context, ch *Channel, ok bool, why, refused string) (isNews bool, err error) {
+func (s *Store) noteSending(ctx context.Context, ch *Channel, at time.Time, ok bool, why, refused string) (isNews bool, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		isNews = false
-		same, err := changed(tx.NewUpdate().Model((*Channel)(nil)).
-			Set("send_retry_at = CASE WHEN send_retry_at > ? THEN send_retry_at END", s.d.now()).
-			Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).Where("version = ?", ch.Version).Exec(ctx))
-		if err != nil || !same {
+		q := tx.NewUpdate().Model((*Channel)(nil)).Set("send_retry_at = CASE WHEN send_retry_at > ? THEN send_retry_at END", s.d.now()).
+			Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).Where("version = ?", ch.Version)
+		if !at.IsZero() {
+			q = q.Set("sending_told_at = ?", At(at)).Where("sending_told_at IS NULL OR sending_told_at <= ?", At(at))
+		}
+		counts, err := changed(q.Exec(ctx))
+		if err != nil || !counts {
 			return err
 		}
 		if isNews, err = s.sendingHealth(ctx, tx, ch, ok, why); err != nil || refused == "" {

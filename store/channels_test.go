@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -105,7 +106,7 @@ func TestConnectHealsAndWakes_S2_26(t *testing.T) {
 		require.NoError(t, sc.ConnectChannel(ctx, healed, store.ChannelConnection{AccountID: ch.AccountID, Fields: ch.Fields, Receive: ch.Receive}))
 		require.Equal(t, since, readChannel(sc, id).SendingSince, "since when it is so")
 
-		news, err := sc.SendingBroken(ctx, ch, "dead token")
+		news, err := sc.SendingBroken(ctx, ch, now, "dead token")
 		require.NoError(t, err)
 		require.False(t, news, "S3.48 a send with the former token ends late: it says nothing about the new one")
 		shown, err := sc.ReceivingHealth(ctx, ch, false, "dead token", 0)
@@ -113,9 +114,37 @@ func TestConnectHealsAndWakes_S2_26(t *testing.T) {
 		require.False(t, shown, "S3.48 nor does a poll")
 		latest := readChannel(sc, id)
 		require.True(t, latest.SendingOK && latest.ReceivingOK)
-		news, err = sc.SendingBroken(ctx, latest, "dead token")
+		news, err = sc.SendingBroken(ctx, latest, now, "dead token")
 		require.NoError(t, err)
 		require.True(t, news)
+		require.False(t, readChannel(sc, id).SendingOK)
+	})
+}
+
+// A refusal that comes slowly says nothing, once a send that began later has gone through.
+func TestOnlyTheLatestSendTellsWhetherAChannelSends_S4_29(t *testing.T) {
+	eachScene(t, func(t *testing.T, sc *storetest.Scene) {
+		ctx := context.Background()
+		id := sc.Channel(uuid.Nil, 1)
+		waits := sc.Writes(id, "ann")
+		sc.Replies(waits, uuid.Nil)
+		refused := func() bool { return sc.Look(waits).OutRefused != 0 }
+		ch := readChannel(sc, id)
+		first, err := sc.Unmoved(ctx)
+		require.NoError(t, err)
+		later := first.Add(time.Millisecond)
+		tell := func(news bool, err error) bool { require.NoError(t, err); return news }
+
+		require.True(t, tell(sc.SendingBroken(ctx, ch, first, "no credits")))
+		require.True(t, refused())
+		require.True(t, tell(sc.SendingWorks(ctx, ch, later)))
+		require.False(t, refused())
+		require.False(t, tell(sc.SendingBroken(ctx, ch, first, "no credits")), "another of the first sends, which is slower")
+		require.False(t, refused())
+		require.True(t, readChannel(sc, id).SendingOK)
+		require.True(t, tell(sc.SendingBroken(ctx, ch, later.Add(time.Millisecond), "no credits")))
+		require.False(t, tell(sc.SendingWorks(ctx, ch, later)), "nor does a slow success")
+		require.True(t, refused())
 		require.False(t, readChannel(sc, id).SendingOK)
 	})
 }

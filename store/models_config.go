@@ -81,6 +81,7 @@ type Channel struct {
 	SendingOK      bool              `bun:"sending_ok,notnull"`
 	SendingSince   Time              `bun:""`
 	SendingWhy     string            `bun:",notnull"`
+	SendingToldAt  Time              `bun:""`
 	SendRetryAt    Time              `bun:""`
 	LastInboundAt  Time              `bun:""`
 	Dropped        int64             `bun:",notnull"`

@@ -206,6 +206,7 @@ CREATE TABLE channels (
   sending_ok      boolean NOT NULL DEFAULT false,
   sending_since   bigint,
   sending_why     text NOT NULL DEFAULT '',
+  sending_told_at bigint,                         -- unmoved: when the send began that told this last
   send_retry_at   bigint,                         -- unmoved: a limit of the whole channel
   last_inbound_at bigint,
   dropped         bigint NOT NULL DEFAULT 0,      -- while not active
