@@ -16,7 +16,7 @@ import (
 
 // Echoed is what became of an echo: a part of ours that is proven to have been sent, or a message somebody else wrote.
 type Echoed struct {
-	Settled []Settled // the message whose state has changed by it
+	Settled []Settled // the message whose state has changed by it, or why it has failed
 	Written uuid.UUID // the chat that somebody else wrote into
 }
 
@@ -123,7 +123,7 @@ func (s *Store) prove(ctx context.Context, tx bun.Tx, chats []Chat, part *Part, 
 	if err := tx.NewSelect().Model(m).Where("t.id = ?", part.MessageID).Scan(ctx); err != nil {
 		return nil, one(err, "message "+part.MessageID.String())
 	}
-	before := m.State
+	before, why := m.State, m.Error
 	if !part.State.Taken() {
 		part.State = chat.PartSent
 	}
@@ -134,7 +134,7 @@ func (s *Store) prove(ctx context.Context, tx bun.Tx, chats []Chat, part *Part, 
 	}
 	_, err = tx.NewUpdate().Table("chats").Set("out_due_at = ?", s.d.now()).Where("id = ?", c.ID).
 		Where("out_due_at > ?", s.d.now()).Where("out_due_at < ?", waitsForChannel).Where("out_until IS NULL").Exec(ctx)
-	if err != nil || done.State == before {
+	if err != nil || done.State == before && m.Error == why {
 		return nil, err
 	}
 	return []Settled{done}, nil
