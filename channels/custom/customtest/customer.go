@@ -93,7 +93,7 @@ func (c *Customer) Write(ctx context.Context, text string, files ...Attachment) 
 // Reply is Write with the id of the message it answers.
 func (c *Customer) Reply(ctx context.Context, to, text string, files ...Attachment) (string, error) {
 	c.m.Mu.Lock()
-	e := event{Type: "message", ID: c.m.nextID("m"), User: c.profile, Text: text, ReplyTo: to, Attachments: files, At: c.m.now().UTC()}
+	e := event{Type: "message", ID: c.m.nextID("m"), User: c.profile, Text: text, ReplyTo: to, Attachments: files, At: c.m.Clock.Now().UTC()}
 	c.queue(e)
 	c.m.Mu.Unlock()
 	return e.ID, c.flush(ctx)
@@ -103,7 +103,7 @@ func (c *Customer) Reply(ctx context.Context, to, text string, files ...Attachme
 func (c *Customer) Edit(ctx context.Context, messageID, text string) error {
 	c.m.Mu.Lock()
 	c.edits++
-	c.queue(event{Type: "edit", ID: fmt.Sprintf("e-%d", c.edits), MessageID: messageID, User: c.profile, Text: text, At: c.m.now().UTC()})
+	c.queue(event{Type: "edit", ID: fmt.Sprintf("e-%d", c.edits), MessageID: messageID, User: c.profile, Text: text, At: c.m.Clock.Now().UTC()})
 	c.m.Mu.Unlock()
 	return c.flush(ctx)
 }

@@ -23,16 +23,12 @@ func WithAddr(addr string) Option { return func(m *Messenger) { m.Addr = addr } 
 // WithName is what the messenger calls itself; "Acme Messenger" otherwise.
 func WithName(name string) Option { return func(m *Messenger) { m.name = name } }
 
-// WithClock replaces the wall clock for the times of messages.
-func WithClock(now func() time.Time) Option { return func(m *Messenger) { m.now = now } }
-
 // Messenger is one company's messenger with any number of users. All methods may be called from any goroutine.
 type Messenger struct {
 	double.Base
 
 	code string
 	name string
-	now  func() time.Time
 
 	hook      string
 	channel   string // the channel's id, once connected
@@ -57,7 +53,7 @@ type part struct {
 // cannot go on then.
 func New(code string, opts ...Option) *Messenger {
 	m := &Messenger{
-		code: code, name: "Acme Messenger", now: time.Now,
+		code: code, name: "Acme Messenger",
 		customers: map[string]*Customer{}, parts: map[string]*part{}, files: map[string]file{},
 	}
 	for _, o := range opts {

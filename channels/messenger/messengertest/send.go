@@ -87,14 +87,13 @@ func (s *Server) check(m outgoing, q *query) (Received, *graphError) {
 		return got, nil
 	}
 	up, known := s.uploads[m.Attachment.Payload.ID]
-	if m.Attachment.Payload.ID == "" && q.file.data != nil {
-		up, known = q.file, true
-		up.kind = m.Attachment.Type
+	if m.Attachment.Payload.ID == "" && q.file.Data != nil {
+		up, known = upload{q.file, m.Attachment.Type}, true
 	}
 	if !known || up.kind != m.Attachment.Type {
 		return got, refuse(100, 2018074, "(#100) Invalid attachment ID")
 	}
-	got.File, got.FileName, got.FileKind, got.FileMIME = up.data, up.name, up.kind, up.mime
+	got.File, got.FileName, got.FileKind, got.FileMIME = up.Data, up.Name, up.kind, up.MIME
 	return got, nil
 }
 
@@ -174,14 +173,12 @@ func (p *Page) attachments(q *query, t *token) (any, *graphError) {
 		return nil, noMessaging()
 	case !q.object("message", &m) || m.Attachment == nil || !slices.Contains(attachmentKinds, m.Attachment.Type):
 		return nil, invalid("Param message[attachment][type] must be one of {audio, file, image, video}")
-	case len(q.file.data) == 0:
+	case len(q.file.Data) == 0:
 		return nil, refuse(100, 2018047, "(#100) Upload attachment failure.")
-	case len(q.file.data) > maxUpload:
+	case len(q.file.Data) > maxUpload:
 		return nil, refuse(100, 2018109, "(#100) Attachment size exceeds allowable limit")
 	}
 	id := fmt.Sprint(1857777770000000 + p.s.number())
-	up := q.file
-	up.kind = m.Attachment.Type
-	p.s.uploads[id] = up
+	p.s.uploads[id] = upload{q.file, m.Attachment.Type}
 	return object{"attachment_id": id}, nil
 }

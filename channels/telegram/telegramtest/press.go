@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"waggle/channels/double"
 )
 
 // pressLife is how long a press may be answered (§1: "query is too old").
@@ -75,11 +77,11 @@ func (b *Bot) answerCallbackQuery(q *query) (any, string, *apiError) {
 
 // callBack runs the method call that a 2xx answer to a webhook may carry (§4). Nobody learns its result.
 func (b *Bot) callBack(body []byte) {
-	q := &query{ctx: b.s.Context, args: map[string]string{}, files: map[string]upload{}}
-	if q.readJSON(bytes.NewReader(body)) != nil {
+	args, err := double.ReadJSON(bytes.NewReader(body))
+	if err != nil {
 		return
 	}
-	q.method = strings.ToLower(q.args["method"])
+	q := &query{ctx: b.s.Context, method: strings.ToLower(args["method"]), args: args}
 	handle := calls[q.method]
 	if handle == nil {
 		return

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+
+	"waggle/channels/double"
 )
 
 const (
@@ -54,11 +56,11 @@ func (b *Bot) sendMedia(q *query) (any, string, *apiError) {
 	if caption != "" {
 		message["caption"] = caption
 	}
-	return b.send(q, message, Received{Text: caption, FileName: up.name, FileMIME: up.mime, File: up.data})
+	return b.send(q, message, Received{Text: caption, FileName: up.Name, FileMIME: up.MIME, File: up.Data})
 }
 
 // media finds the file of a send: an upload under the kind's own name, one it points at by attach://, or a known file_id.
-func (b *Bot) media(q *query, kind string) (upload, object, *apiError) {
+func (b *Bot) media(q *query, kind string) (double.Upload, object, *apiError) {
 	value := q.args[kind]
 	up, uploaded := q.files[kind]
 	if name, ok := strings.CutPrefix(value, "attach://"); ok && !uploaded {
@@ -70,8 +72,8 @@ func (b *Bot) media(q *query, kind string) (upload, object, *apiError) {
 		}
 		b.s.Mu.Lock()
 		defer b.s.Mu.Unlock()
-		content := b.keep(kind+"s", "", up.data, int64(len(up.data)))
-		content["file_name"], content["mime_type"] = up.name, up.mime
+		content := b.keep(kind+"s", "", up.Data, int64(len(up.Data)))
+		content["file_name"], content["mime_type"] = up.Name, up.MIME
 		return up, content, nil
 	}
 	if value == "" {
@@ -86,24 +88,24 @@ func (b *Bot) media(q *query, kind string) (upload, object, *apiError) {
 	if f == nil {
 		return up, nil, badRequest("wrong file_id or the file is temporarily unavailable")
 	}
-	return upload{data: f.data}, object{"file_id": value, "file_unique_id": "AQAD" + value, "file_size": f.size}, nil
+	return double.Upload{Data: f.data}, object{"file_id": value, "file_unique_id": "AQAD" + value, "file_size": f.size}, nil
 }
 
 // checkUpload is §2: a photo is a picture of ≤ 10 MB, width + height ≤ 10000, ratio ≤ 20; other files ≤ 50 MB.
-func checkUpload(up upload, kind string) *apiError {
-	if len(up.data) > maxUpload {
+func checkUpload(up double.Upload, kind string) *apiError {
+	if len(up.Data) > maxUpload {
 		return &apiError{Code: 413, Description: "Request Entity Too Large"}
 	}
-	if len(up.data) == 0 {
+	if len(up.Data) == 0 {
 		return badRequest("file must be non-empty")
 	}
 	if kind != "photo" {
 		return nil
 	}
-	if len(up.data) > photoLimit {
+	if len(up.Data) > photoLimit {
 		return badRequest("file is too big")
 	}
-	size, _, err := image.DecodeConfig(bytes.NewReader(up.data))
+	size, _, err := image.DecodeConfig(bytes.NewReader(up.Data))
 	if err != nil {
 		return badRequest("IMAGE_PROCESS_FAILED")
 	}

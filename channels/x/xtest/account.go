@@ -101,7 +101,8 @@ type Customer struct {
 
 	a *Account
 
-	refuses bool // guarded by s.mu
+	// Everything below is guarded by s.Mu.
+	refuses bool
 	inbox   []Received
 }
 
