@@ -178,9 +178,12 @@ func FuzzWebhook(f *testing.F) {
 // Issue 4: what comes in allocates at most ten times its size, whatever comes again and again.
 func TestMemoryOfCrowds(t *testing.T) {
 	a := custom.New(http.DefaultClient, clock)
-	reading := func(body string) func() {
+	reading := func(body string) func() error {
 		r := request(encodedCode, []byte(body))
-		return func() { _, _ = a.Webhook(t.Context(), hooked, r) }
+		return func() error {
+			_, err := a.Webhook(t.Context(), hooked, r)
+			return err
+		}
 	}
 	channelstest.Crowds(t, reading,
 		`{"type":"message","id":"m-1","user":{"id":"ann-42","name":"Ann Lee","phone":"1"},"text":"x","reply_to":"m-0","at":"2026-11-21T10:00:00+01:00",`+

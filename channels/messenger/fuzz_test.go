@@ -106,17 +106,20 @@ func TestAllocation(t *testing.T) {
 // at most a thousand, and what they take is told above.
 func TestAllocationOfCrowds(t *testing.T) {
 	a := New(http.DefaultClient, DefaultAPI)
-	reading := func(body string) func() {
+	reading := func(body string) func() error {
 		r := request(sealed(body))
-		return func() { _, _ = a.Webhook(t.Context(), hookedChannel, r) }
+		return func() error {
+			_, err := a.Webhook(t.Context(), hookedChannel, r)
+			return err
+		}
 	}
 	channelstest.Crowds(t, reading, `{"object":"page","entry":[]}`, delivered("messaging"), delivered("standby"))
-	channelstest.Crowds(t, func(event string) func() { return reading(delivered("messaging", event)) },
+	channelstest.Crowds(t, func(event string) func() error { return reading(delivered("messaging", event)) },
 		said(`"mid":"m_1","text":"hi","reply_to":{"mid":"m_0"},"attachments":[]`), said(`"mid":"m_1","is_echo":true,"app_id":1,"metadata":"x"`),
 		from(`"delivery":{"mids":["m_1"],"watermark":1}`),
 		from(`"read":{"watermark":1},"message_edit":{"mid":"m_1","num_edit":1},"postback":{"mid":"m"}`),
 		from(`"pass_thread_control":{"new_owner_app_id":null},"take_thread_control":{},"request_thread_control":{},"reaction":{},"app_roles":{}`))
-	channelstest.Crowds(t, func(attachment string) func() {
+	channelstest.Crowds(t, func(attachment string) func() error {
 		return reading(delivered("messaging", said(`"mid":"m_1","attachments":[`+attachment+`]`)))
 	},
 		`{"type":"image","title":"t","url":"u","payload":{"url":"u","sticker_id":1}}`, `{"type":"location","payload":{"coordinates":{"lat":1}}}`)

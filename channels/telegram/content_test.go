@@ -154,9 +154,12 @@ func TestMemoryOfHostileUpdates(t *testing.T) {
 // Issue 4, the same for whatever may come again and again.
 func TestMemoryOfCrowdedUpdates(t *testing.T) {
 	a, ch := New(http.DefaultClient, DefaultAPI), channels.Channel{HookSecret: testSecret}
-	reading := func(body string) func() {
+	reading := func(body string) func() error {
 		r := request(testSecret, body)
-		return func() { _, _ = a.Webhook(t.Context(), ch, r) }
+		return func() error {
+			_, err := a.Webhook(t.Context(), ch, r)
+			return err
+		}
 	}
 	channelstest.Crowds(t, reading,
 		private("message", `"text":"x","entities":[{"type":"text_link","offset":0,"length":1,"url":"u"}],"reply_to_message":{"message_id":1},`+

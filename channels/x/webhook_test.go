@@ -297,9 +297,12 @@ func allocated(do func()) uint64 {
 // Issue 4, the same for whatever may come again and again.
 func TestCrowdedDeliveriesStaySmall(t *testing.T) {
 	a := offline()
-	reading := func(body string) func() {
+	reading := func(body string) func() error {
 		r := delivery(body, signature(vectorSecret, []byte(body)))
-		return func() { _, _ = a.Webhook(t.Context(), hookChannel, r) }
+		return func() error {
+			_, err := a.Webhook(t.Context(), hookChannel, r)
+			return err
+		}
 	}
 	channelstest.Crowds(t, reading,
 		documentedEvent(annID, shopID, `"text":"hi","attachment":{"media":{"type":"video","url":"u","video_info":{"variants":[{"url":"x","content_type":"video/mp4","bitrate":1}]}}}`),
