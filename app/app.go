@@ -291,6 +291,7 @@ func (a *App) receive(ctx context.Context) error {
 
 // Stop stops in order: no new requests, the worker drains, what was taken in is committed, then the connections close.
 func (a *App) Stop() {
+	since := time.Now() // a server that ends listens no more, however long it takes
 	if a.web != nil {
 		if err := a.web.ShutdownWithTimeout(a.config.Drain); err != nil {
 			a.log.Warn("some requests did not end in time", "error", err)
@@ -303,7 +304,7 @@ func (a *App) Stop() {
 	}
 	if a.resign != nil {
 		a.resign()
-		if err := a.jobs.EndReceiving(context.Background()); err != nil {
+		if err := a.jobs.EndReceiving(context.Background(), since); err != nil {
 			a.log.Warn("that no more deliveries are taken was not written; whoever takes them next finds it out", "error", err)
 		}
 	}

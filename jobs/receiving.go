@@ -44,14 +44,14 @@ func (j *Jobs) Receiving(ctx context.Context) error {
 	return j.Store.Receiving(ctx, j.Owner, kindsThat[channels.Rereader](j), receiveSilence)
 }
 
-// EndReceiving says that this process takes no more deliveries.
-func (j *Jobs) EndReceiving(ctx context.Context) error {
+// EndReceiving says that this process has taken no more deliveries since then.
+func (j *Jobs) EndReceiving(ctx context.Context, since time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, receiveDeadline)
 	defer cancel()
 	if err := j.askForUnstored(ctx); err != nil {
 		return err
 	}
-	return j.Store.ReceivingEnds(ctx, j.Owner, j.taking.Load() == 0, receiveSilence)
+	return j.Store.ReceivingEnds(ctx, j.Owner, j.taking.Load() == 0, time.Since(since), receiveSilence)
 }
 
 // Taking notes that a delivery is being taken, until what it returns is called: where this process ends before, it is lost.

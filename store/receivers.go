@@ -56,9 +56,9 @@ func (s *Store) Receiving(ctx context.Context, owner string, kinds []string, sil
 	return nil
 }
 
-// ReceivingEnds says that the process owner takes no more deliveries. If it has stored all it took and others take them now, that
-// is no loss; otherwise what comes from now on, or came since its last beat, is.
-func (s *Store) ReceivingEnds(ctx context.Context, owner string, storedAll bool, silence time.Duration) error {
+// ReceivingEnds says that the process owner has taken no more deliveries since so long ago. If it has stored all it took and others
+// take them now, that is no loss; otherwise what came since is.
+func (s *Store) ReceivingEnds(ctx context.Context, owner string, storedAll bool, ago, silence time.Duration) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		all, now, err := s.receivers(ctx, tx)
 		if err != nil {
@@ -71,11 +71,7 @@ func (s *Store) ReceivingEnds(ctx context.Context, owner string, storedAll bool,
 				return err
 			}
 		}
-		q := tx.NewUpdate().Model(own).WherePK().Set("gone = ?", true)
-		if storedAll {
-			q = q.Set("beat_at = ?", At(now))
-		}
-		_, err = q.Exec(ctx)
+		_, err = tx.NewUpdate().Model(own).WherePK().Set("gone = ?", true).Set("beat_at = ?", At(now.Add(-ago))).Exec(ctx)
 		return err
 	})
 	if err != nil {

@@ -55,7 +55,7 @@ func (g gaps) beats(owner string) {
 
 func (g gaps) ends(owner string, storedAll bool) {
 	g.T.Helper()
-	require.NoError(g.T, g.ReceivingEnds(context.Background(), owner, storedAll, silence))
+	require.NoError(g.T, g.ReceivingEnds(context.Background(), owner, storedAll, time.Second, silence))
 }
 
 // missing is since when something is missing that is asked for.
@@ -89,7 +89,10 @@ func TestGapsOfProcesses(t *testing.T) {
 		require.True(t, g.missing().IsZero(), "one deployment after another, never nobody")
 
 		g.ends("c", true)
-		ended := g.ago("c", time.Second)
+		ended := g.ago("c", 0)
+		now, err := g.Unmoved(t.Context())
+		require.NoError(t, err)
+		require.WithinRange(t, ended.Time, now.Add(-time.Minute), now.Add(-time.Second), "since it took no more")
 		g.beats("d")
 		require.Equal(t, ended, g.missing(), "nobody took them after the last one")
 		g.read()
