@@ -868,7 +868,9 @@ type Attachment struct {
 
 	// Phone Of a contact.
 	Phone *string `json:"phone"`
-	Place *Place  `json:"place"`
+
+	// Place Where a location is, in degrees (WGS 84).
+	Place *Place `json:"place"`
 
 	// Size Bytes.
 	Size *int64 `json:"size"`
@@ -980,6 +982,7 @@ type Capabilities struct {
 
 // Channel A messenger account.
 type Channel struct {
+	// Account The account at the messenger, as the messenger names it.
 	Account *ChannelAccount `json:"account"`
 
 	// Active True exactly in state Active.
@@ -994,9 +997,11 @@ type Channel struct {
 	Fields map[string]string `json:"fields"`
 
 	// Health Whether a channel receives and sends.
-	Health ChannelHealth      `json:"health"`
-	Hook   *ChannelHook       `json:"hook"`
-	ID     openapi_types.UUID `json:"id"`
+	Health ChannelHealth `json:"health"`
+
+	// Hook What to enter at the messenger.
+	Hook *ChannelHook       `json:"hook"`
+	ID   openapi_types.UUID `json:"id"`
 
 	// Ignored How much was ignored because it is no private chat, or of no kind we handle.
 	Ignored int64 `json:"ignored"`
@@ -1161,6 +1166,8 @@ type ChannelState string
 // Chat One dialogue, from opening to closing.
 type Chat struct {
 	AcceptedAt *time.Time `json:"accepted_at"`
+
+	// Agent An agent, in short.
 	Agent      *AgentRef  `json:"agent"`
 	AssignedAt *time.Time `json:"assigned_at"`
 
@@ -1276,6 +1283,7 @@ type CloseInput struct {
 
 // Configuration The left panel and the state of the environment.
 type Configuration struct {
+	// APIKey A stored secret; enough to recognise it, nothing to use.
 	APIKey        *MaskedSecret  `json:"api_key"`
 	Authorization *Authorization `json:"authorization"`
 
@@ -1306,10 +1314,12 @@ type Configuration struct {
 	// Name Read-only.
 	//
 	// Example: Beesender
-	Name          string        `json:"name"`
-	OAuthClientID *string       `json:"oauth_client_id"`
-	PublicURL     *string       `json:"public_url"`
-	SecretKey     *MaskedSecret `json:"secret_key"`
+	Name          string  `json:"name"`
+	OAuthClientID *string `json:"oauth_client_id"`
+	PublicURL     *string `json:"public_url"`
+
+	// SecretKey A stored secret; enough to recognise it, nothing to use.
+	SecretKey *MaskedSecret `json:"secret_key"`
 
 	// SynchronizeNeeded Login and Password were saved and not yet checked.
 	SynchronizeNeeded bool `json:"synchronize_needed"`
@@ -2070,8 +2080,10 @@ type TimelineEntry struct {
 	// Kind What happened. `held` is put on hold, `unheld` taken off it; `status` is a message's new state; `addition` is a further
 	// piece of a message that comes in several, as an album does; `thread` is about who holds the conversation, `reason` says
 	// what.
-	Kind    TimelineKind `json:"kind"`
-	Message *Message     `json:"message"`
+	Kind TimelineKind `json:"kind"`
+
+	// Message One message of a chat.
+	Message *Message `json:"message"`
 
 	// MessageID The message that came, was added to, edited, deleted or changed in state.
 	MessageID *openapi_types.UUID `json:"message_id"`
@@ -2221,6 +2233,7 @@ type Wizard struct {
 
 // WizardCredentials Step 1 as it was filled in, secrets masked. Null where nothing was.
 type WizardCredentials struct {
+	// APIKey A stored secret; enough to recognise it, nothing to use.
 	APIKey        *MaskedSecret  `json:"api_key"`
 	Authorization *Authorization `json:"authorization"`
 
@@ -2229,11 +2242,13 @@ type WizardCredentials struct {
 	CRMURL  *string `json:"crm_url"`
 
 	// GeneratedAPIKey The API Key in full, only in the answer to the call that generated it.
-	GeneratedAPIKey *string       `json:"generated_api_key"`
-	Login           *string       `json:"login"`
-	OAuthClientID   *string       `json:"oauth_client_id"`
-	PublicURL       *string       `json:"public_url"`
-	SecretKey       *MaskedSecret `json:"secret_key"`
+	GeneratedAPIKey *string `json:"generated_api_key"`
+	Login           *string `json:"login"`
+	OAuthClientID   *string `json:"oauth_client_id"`
+	PublicURL       *string `json:"public_url"`
+
+	// SecretKey A stored secret; enough to recognise it, nothing to use.
+	SecretKey *MaskedSecret `json:"secret_key"`
 }
 
 // WizardCredentialsInput defines model for WizardCredentialsInput.
