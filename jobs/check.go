@@ -56,7 +56,7 @@ func (j *Jobs) checkChannel(ctx context.Context, ch *store.Channel, recent time.
 	why := receivingTrouble(found, time.Now(), recent)
 	_ = j.showReceiving(ctx, ch, why == "", why, found.Late) // logged there; the next turn finds it again
 	if _, can := j.Channels[ch.Kind].(channels.Rereader); can && why == "" {
-		if err := j.Store.Delivers(ctx, ch); err != nil {
+		if err := j.Store.Delivers(ctx, ch, rereadEvery); err != nil {
 			j.Log.Error("that a channel is delivered to was not written; should it end, more is read than was missed", "channel", ch.ID, "error", err)
 		}
 	}

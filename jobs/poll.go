@@ -15,6 +15,7 @@ const (
 	pollLook      = 2 * time.Second // how often channels without a poller are looked for
 	longestPause  = time.Minute     // between tries of a channel in trouble
 	refusedReread = time.Hour       // between tries to read beside a webhook what the messenger refuses to show
+	rereadEvery   = 24 * time.Hour  // after the last reading at the latest another one: what got lost between the messenger and us nobody tells
 	rereadMargin  = 5 * time.Minute // read before a gap began: the messenger's clock, the time it takes to deliver, and its tries
 )
 

@@ -91,6 +91,7 @@ type Channel struct {
 	PollUntil      Time              `bun:""`
 	RereadFrom     Time              `bun:""`
 	RereadAt       Time              `bun:""`
+	RereadDone     Time              `bun:""`
 	DeliversAt     Time              `bun:""`
 	CheckAt        Time              `bun:""`
 	CRMPushed      string            `bun:"crm_pushed,notnull"`

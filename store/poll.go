@@ -62,7 +62,7 @@ func (s *Store) SavePollOffset(ctx context.Context, channel uuid.UUID, owner, of
 // for since, that is still to be read; while the messenger does not deliver, what comes after is missed.
 func (s *Store) EndReread(ctx context.Context, channel uuid.UUID, from, asked Time) error {
 	_, err := s.db.NewUpdate().Model((*Channel)(nil)).
-		Set("reread_from = CASE WHEN receiving_ok THEN NULL ELSE ? END", asked).Set("reread_at = NULL").
+		Set("reread_from = CASE WHEN receiving_ok THEN NULL ELSE ? END", asked).Set("reread_at = NULL").Set("reread_done = ?", asked).
 		Where("id = ?", channel).Where("reread_from = ?", from).Where("reread_at = ?", asked).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("end the reading of channel %s: %w", channel, err)
@@ -124,9 +124,14 @@ func (s *Store) ClaimChecks(ctx context.Context, kinds []string, limit int, ever
 	return claimed, nil
 }
 
-// Delivers notes that a channel's messenger has just said that it delivers.
-func (s *Store) Delivers(ctx context.Context, ch *Channel) error {
-	_, err := s.db.NewUpdate().Model((*Channel)(nil)).Set("delivers_at = ?", s.d.now()).Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).
+// Delivers notes that a channel's messenger has just said that it delivers. Of what got lost on the way to us — a proxy was away, say
+// — nobody tells: where the last reading was asked for longer than every ago, all since then is read.
+func (s *Store) Delivers(ctx context.Context, ch *Channel, every time.Duration) error {
+	long := bun.SafeQuery("reread_at IS NULL AND reread_done < ? - ?", s.d.now(), every.Microseconds())
+	_, err := s.db.NewUpdate().Model((*Channel)(nil)).Set("delivers_at = ?", s.d.now()).
+		Set("reread_from = CASE WHEN ? THEN coalesce(reread_from, reread_done) ELSE reread_from END", long).
+		Set("reread_at = CASE WHEN ? THEN ? ELSE reread_at END", long, s.d.now()).
+		Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).
 		Where("state = ?", chat.ChannelActive).Where("receive = ?", channels.Webhook).Where("version = ?", ch.Version).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("note that channel %s is delivered to: %w", ch.ID, err)

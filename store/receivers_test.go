@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -232,7 +233,7 @@ func TestGapsThatAreSeenByACheck(t *testing.T) {
 		require.False(t, show(true, 0).RereadAt.IsZero())
 		g.read()
 
-		require.NoError(t, g.Delivers(ctx, readChannel(g.Scene, g.ch)))
+		require.NoError(t, g.Delivers(ctx, readChannel(g.Scene, g.ch), 24*time.Hour))
 		well := readChannel(g.Scene, g.ch).DeliversAt
 		require.True(t, well.After(connected.Time))
 		away := show(false, time.Hour)
@@ -251,8 +252,33 @@ func TestGapsThatAreSeenByACheck(t *testing.T) {
 
 		old := readChannel(g.Scene, g.ch)
 		old.Version--
-		require.NoError(t, g.Delivers(ctx, old))
+		require.NoError(t, g.Delivers(ctx, old, 24*time.Hour))
 		require.Equal(t, well, readChannel(g.Scene, g.ch).DeliversAt, "what was said of another connection is nothing")
+	})
+}
+
+// S4.3: what got lost where nobody saw it is read a day after the last reading at the latest; each day once.
+func TestAReadingEveryDay(t *testing.T) {
+	eachGap(t, func(t *testing.T, g gaps) {
+		ctx, day := t.Context(), 24*time.Hour
+		well := func() *store.Channel {
+			require.NoError(t, g.Delivers(ctx, readChannel(g.Scene, g.ch), day))
+			return readChannel(g.Scene, g.ch)
+		}
+		require.True(t, well().RereadAt.IsZero(), "nothing was read yet: that is a connection's")
+		require.NoError(t, g.Unstored(ctx, telegram, nil, 0, 0))
+		g.read()
+		asked := readChannel(g.Scene, g.ch).RereadDone
+		require.False(t, asked.IsZero())
+		require.True(t, well().RereadAt.IsZero(), "not on the same day")
+
+		g.set(fmt.Sprintf("reread_done = reread_done - %d", day.Microseconds()))
+		due := well()
+		require.Equal(t, asked.Add(-day), due.RereadFrom.Time, "all since the last reading")
+		require.False(t, due.RereadAt.IsZero())
+		require.Equal(t, due.RereadAt, well().RereadAt, "it is one reading")
+		g.read()
+		require.True(t, well().RereadAt.IsZero(), "until the next day")
 	})
 }
 

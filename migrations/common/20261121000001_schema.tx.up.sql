@@ -216,6 +216,7 @@ CREATE TABLE channels (
   poll_until      bigint,                         -- unmoved: lease of the polling worker
   reread_from     bigint,                         -- unmoved: since when the webhook may have missed something; NULL: nothing is missing
   reread_at       bigint,                         -- unmoved: when that is to be read; NULL: it is not asked for, or not yet
+  reread_done     bigint,                         -- unmoved: when the last reading that came to its end was asked for; NULL: there was none
   delivers_at     bigint,                         -- unmoved: when the messenger said last that it delivers; NULL: it never did, or is polled
   check_at        bigint,                         -- unmoved: when the messenger is asked next whether it delivers; NULL: now
   crm_pushed      text NOT NULL DEFAULT ''        -- fingerprint of what the CRM has
