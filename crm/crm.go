@@ -42,7 +42,8 @@ type Adapter interface {
 	Check(ctx context.Context, c Connection) (Site, error)
 	// Users returns the active users, chatbots not among them.
 	Users(ctx context.Context, c Connection) ([]User, error)
-	// Settings returns the CRM's values of the system settings Waggle knows, by the CRM's code; missing ones are left out.
+	// Settings returns the CRM's values of the system settings Waggle knows, by the CRM's code; missing ones are left out. It is
+	// nil where the CRM shows none at all.
 	Settings(ctx context.Context, c Connection) (map[string]string, error)
 	// FindContact looks for the CRM contact of an identity: by the identity first, then by phone or e-mail.
 	FindContact(ctx context.Context, c Connection, l Lookup) (Found, error)

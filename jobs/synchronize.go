@@ -163,6 +163,9 @@ func (s *synchronizing) settings(ctx context.Context) error {
 	if err != nil {
 		return crm.AsError(err)
 	}
+	if values == nil {
+		return nil // what was read before stays
+	}
 	if err := s.Store.SaveCRMSettings(ctx, s.env.ID, values); err != nil {
 		return err
 	}

@@ -96,6 +96,21 @@ func TestSynchronizeRepairsTheCRM_S0_54_M_4(t *testing.T) {
 	})
 }
 
+func TestSynchronizeWithoutSettingsBringsTheRest_S0_54(t *testing.T) {
+	eachLane(t, func(w *laneWorld) {
+		w.crm.settings = map[string]string{"SimultaneousChats": "5"}
+		require.Equal(w, store.JobDone, w.synchronize(w.startSynchronize()).State)
+		w.crm.settings, w.crm.users = nil, []crm.User{{ID: "u1", Name: "Bob"}}
+		j := w.synchronize(w.startSynchronize())
+		require.Equal(w, store.JobDone, j.State, j.Error)
+		e := w.environment()
+		require.Equal(w, 5, e.SimultaneousLimit(), "what was read before stays")
+		n, err := w.db.NewSelect().Model((*store.Agent)(nil)).Where("crm_user_id = 'u1'").Count(w.ctx)
+		require.NoError(w, err)
+		require.Equal(w, 1, n)
+	})
+}
+
 func TestSynchronizeWithBadCredentialsFailsWithTheReason_S0_54(t *testing.T) {
 	eachLane(t, func(w *laneWorld) {
 		w.crm.checkErr = &crm.Error{Cause: crm.Refused, Reason: "the password is wrong"}

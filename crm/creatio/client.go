@@ -176,6 +176,9 @@ func (s *session) retryAt(a answer) time.Time {
 	return at
 }
 
+// errNoService: the site does not have the service.
+var errNoService = errors.New("the CRM does not have the service")
+
 // service calls a DataService or ServiceModel method: POST with JSON, answer
 // into out.
 func (s *session) service(ctx context.Context, path string, in, out any) error {
@@ -186,6 +189,9 @@ func (s *session) service(ctx context.Context, path string, in, out any) error {
 	a, err := s.call(ctx, http.MethodPost, path, http.Header{}, body)
 	if err != nil {
 		return err
+	}
+	if a.status == http.StatusNotFound {
+		return errNoService
 	}
 	if a.status != http.StatusOK {
 		return s.failed(a, "calling "+path)

@@ -187,13 +187,17 @@ func (a *Adapter) Users(ctx context.Context, c crm.Connection) ([]crm.User, erro
 	return users, nil
 }
 
-// Settings reads the system settings by DataService (wire/creatio.md §4).
+// Settings reads the system settings by DataService (wire/creatio.md §4), which
+// is internal: a site may hide it.
 func (a *Adapter) Settings(ctx context.Context, c crm.Connection) (map[string]string, error) {
 	var answer struct {
 		Success bool
 		Values  map[string]json.RawMessage
 	}
 	err := a.session(c).service(ctx, "/DataService/json/SyncReply/QuerySysSettings", map[string]any{"sysSettingsNameCollection": settingCodes}, &answer)
+	if errors.Is(err, errNoService) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

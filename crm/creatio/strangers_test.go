@@ -111,6 +111,21 @@ func TestCheckWhereAnObjectIsNotFound(t *testing.T) {
 	assert.False(t, site.Administrator, "S0.14 the role that is shown tells")
 }
 
+// DataService is internal, and may be hidden. Users and chats are there all the same.
+func TestSettingsOfASiteWithoutDataService(t *testing.T) {
+	b := setup(t, crm.Login, creatiotest.Options{})
+	b.as(func(r *http.Request, a *http.Response, _ []byte) []byte {
+		if !strings.Contains(r.URL.Path, "DataService") {
+			return nil
+		}
+		a.StatusCode = http.StatusNotFound
+		return []byte("Cannot POST")
+	})
+	settings, err := b.adapter.Settings(b.ctx, b.conn)
+	require.NoError(t, err)
+	assert.Nil(t, settings)
+}
+
 // A proxy before the site lets through what Waggle needs and nothing else.
 func TestCheckBehindANarrowProxy(t *testing.T) {
 	for _, framework := range []bool{false, true} {
