@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // row is a record as OData shows it; numbers are json.Number.
@@ -93,6 +94,9 @@ func (s *session) do(ctx context.Context, op operation) (answer, error) {
 // maxBatch is how many requests a $batch may hold.
 const maxBatch = 100
 
+// batchAgain is after how long a site that did not take $batch is given one again: a proxy's page may have answered for it.
+const batchAgain = 10 * time.Minute
+
 // write does the operations in order and stops at the first that fails. The
 // answers stand at their operations' places; nil is a missing one: not done, or
 // done and not answered. It is one $batch where the site takes it, else single
@@ -105,7 +109,7 @@ func (s *session) write(ctx context.Context, ops []operation) ([]*answer, error)
 		}
 		if errors.Is(err, errNoBatch) {
 			s.mu.Lock()
-			s.noBatch = true
+			s.noBatchUntil = s.now().Add(batchAgain)
 			s.mu.Unlock()
 		}
 	}
@@ -126,7 +130,7 @@ func (s *session) write(ctx context.Context, ops []operation) ([]*answer, error)
 func (s *session) takesBatch() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.noBatch
+	return !s.now().Before(s.noBatchUntil)
 }
 
 // errNoBatch: the site does not take $batch, or does not answer it as JSON. What

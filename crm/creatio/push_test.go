@@ -278,18 +278,24 @@ func TestPushOfMany(t *testing.T) {
 
 func TestPushWithoutBatch(t *testing.T) {
 	for _, framework := range []bool{true, false} {
-		b := setup(t, crm.Login, creatiotest.Options{Framework: framework, NoBatch: true})
+		now := time.Now()
+		b := setup(t, crm.Login, creatiotest.Options{Framework: framework, NoBatch: true, Now: func() time.Time { return now }})
+		batches := func() (n int) {
+			for _, call := range b.site.Calls() {
+				if strings.HasSuffix(call.Path, "$batch") {
+					n++
+				}
+			}
+			return n
+		}
 		p := newPush(3)
 		b.mustPush(p)
 		b.requireOnce(p)
 		b.mustPush(newPush(3))
-		batches := 0
-		for _, call := range b.site.Calls() {
-			if strings.HasSuffix(call.Path, "$batch") {
-				batches++
-			}
-		}
-		assert.Equal(t, 1, batches, "asked once and remembered")
+		assert.Equal(t, 1, batches(), "asked once and remembered")
+		now = now.Add(10 * time.Minute)
+		b.mustPush(newPush(3))
+		assert.Equal(t, 2, batches(), "for a while")
 	}
 }
 

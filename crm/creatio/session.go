@@ -28,12 +28,12 @@ type session struct {
 
 	signing chan struct{} // holds one token: whoever takes it may sign in
 
-	mu          sync.Mutex
-	prefix      string // "/0" or "", once prefixKnown
-	prefixKnown bool
-	current     credential
-	noBatch     bool                 // the site has shown that it does not take $batch
-	ids         map[string]uuid.UUID // of rows that never change, by what they are for
+	mu           sync.Mutex
+	prefix       string // "/0" or "", once prefixKnown
+	prefixKnown  bool
+	current      credential
+	noBatchUntil time.Time            // the site has shown that it does not take $batch
+	ids          map[string]uuid.UUID // of rows that never change, by what they are for
 }
 
 // credential is what one sign-in gave. Generation 0 is none.
