@@ -10,22 +10,22 @@ import (
 	"waggle/store"
 )
 
-// act does something with a chat the caller may see. by is the agent in whose name it is done: an agent always, an
-// administrator in his own chats; zero: an administrator.
+// actsAs is the agent in whose name a caller does something with a chat: an agent always, an administrator in his own chats; zero:
+// an administrator.
+func (c caller) actsAs(row *store.ChatView) uuid.UUID {
+	if c.Role != chat.AgentRole && row.AgentID != c.AgentID {
+		return uuid.Nil
+	}
+	return c.AgentID
+}
+
+// act does something with a chat the caller may see; by is whom he acts as.
 func (s *Server) act(ctx context.Context, id uuid.UUID, do func(ctx context.Context, c caller, by uuid.UUID) (store.Changed, error)) (gen.Chat, error) {
-	c, v, err := s.actor(ctx)
+	c, row, err := s.chatFor(ctx, s.actor, id)
 	if err != nil {
 		return gen.Chat{}, err
 	}
-	row, err := s.Store.ChatFor(ctx, c.Environment, id, v)
-	if err != nil {
-		return gen.Chat{}, storeProblem(err, "chat")
-	}
-	by := c.AgentID
-	if v.All && row.AgentID != c.AgentID {
-		by = uuid.Nil
-	}
-	return s.acted(ctx, c, id)(do(ctx, c, by))
+	return s.acted(ctx, c, id)(do(ctx, c, c.actsAs(&row)))
 }
 
 // acted gives the hints after a change and answers with the chat.

@@ -78,15 +78,24 @@ func (s *Server) ListChats(ctx context.Context, r gen.ListChatsRequestObject) (g
 	return gen.ListChats200JSONResponse{Items: items, NextCursor: next}, err
 }
 
+// chatFor is the chat a caller asks for, if who says that he may see it, and the caller.
+func (s *Server) chatFor(ctx context.Context, who func(context.Context) (caller, store.Viewer, error), id uuid.UUID) (caller, store.ChatView, error) {
+	c, v, err := who(ctx)
+	if err != nil {
+		return c, store.ChatView{}, err
+	}
+	row, err := s.Store.ChatFor(ctx, c.Environment, id, v)
+	if err != nil {
+		return c, row, storeProblem(err, "chat")
+	}
+	return c, row, nil
+}
+
 // GetChat shows one chat.
 func (s *Server) GetChat(ctx context.Context, r gen.GetChatRequestObject) (gen.GetChatResponseObject, error) {
-	c, v, err := s.viewer(ctx)
+	c, row, err := s.chatFor(ctx, s.viewer, r.ID)
 	if err != nil {
 		return nil, err
-	}
-	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
-	if err != nil {
-		return nil, storeProblem(err, "chat")
 	}
 	answer, err := s.chatAnswer(ctx, c, row)
 	return gen.GetChat200JSONResponse(answer), err

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"waggle/api/gen"
 	"waggle/channels"
 	"waggle/chat"
@@ -16,23 +14,15 @@ import (
 
 // ChangeThread takes, passes, asks for or releases the chat's conversation at the messenger.
 func (s *Server) ChangeThread(ctx context.Context, r gen.ChangeThreadRequestObject) (gen.ChangeThreadResponseObject, error) {
-	c, v, err := s.actor(ctx)
+	c, row, err := s.chatFor(ctx, s.actor, r.ID)
 	if err != nil {
 		return nil, err
-	}
-	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
-	if err != nil {
-		return nil, storeProblem(err, "chat")
 	}
 	action, app := jobs.ThreadAction(r.Body.Action), valueOr(r.Body.App, "")
 	if app != "" && action != jobs.ThreadPass {
 		return nil, invalid(field("app", "names to whom a conversation is passed; leave it out here"))
 	}
-	by := c.AgentID
-	if v.All && row.AgentID != c.AgentID {
-		by = uuid.Nil
-	}
-	if err := s.Jobs.ChangeThread(ctx, &row.Chat, action, app, by); err != nil {
+	if err := s.Jobs.ChangeThread(ctx, &row.Chat, action, app, c.actsAs(&row)); err != nil {
 		return nil, s.threadProblem(ctx, &row.Chat, err)
 	}
 	answer, err := s.showChat(ctx, c, r.ID)

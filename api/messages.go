@@ -16,13 +16,9 @@ import (
 
 // ListMessages lists a chat's messages in the order of its timeline.
 func (s *Server) ListMessages(ctx context.Context, r gen.ListMessagesRequestObject) (gen.ListMessagesResponseObject, error) {
-	c, v, err := s.viewer(ctx)
+	c, row, err := s.chatFor(ctx, s.viewer, r.ID)
 	if err != nil {
 		return nil, err
-	}
-	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
-	if err != nil {
-		return nil, storeProblem(err, "chat")
 	}
 	var after int64
 	if r.Params.Cursor != nil {

@@ -12,13 +12,9 @@ import (
 
 // GetTimeline shows everything that happened in a chat, in order.
 func (s *Server) GetTimeline(ctx context.Context, r gen.GetTimelineRequestObject) (gen.GetTimelineResponseObject, error) {
-	c, v, err := s.viewer(ctx)
+	c, row, err := s.chatFor(ctx, s.viewer, r.ID)
 	if err != nil {
 		return nil, err
-	}
-	row, err := s.Store.ChatFor(ctx, c.Environment, r.ID, v)
-	if err != nil {
-		return nil, storeProblem(err, "chat")
 	}
 	entries, err := s.Store.Timeline(ctx, c.Environment, r.ID, valueOr(r.Params.After, 0), valueOr(r.Params.Limit, defaultLimit))
 	if err != nil {

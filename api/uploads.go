@@ -122,17 +122,13 @@ func tooSoon(c *fiber.Ctx, err error) error {
 // newUpload is the file to be, if the caller may send files to the chat, and how large it may be.
 func (s *Server) newUpload(c *fiber.Ctx) (*store.StoredFile, int64, error) {
 	ctx := c.UserContext()
-	who, v, err := s.actor(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
 	id, err := uuid.Parse(c.Params("id"))
 	if err != nil {
 		return nil, 0, notFound("chat")
 	}
-	row, err := s.Store.ChatFor(ctx, who.Environment, id, v)
+	who, row, err := s.chatFor(ctx, s.actor, id)
 	if err != nil {
-		return nil, 0, storeProblem(err, "chat")
+		return nil, 0, err
 	}
 	ch, err := s.Store.Channel(ctx, who.Environment, row.ChannelID)
 	if err != nil {
