@@ -185,18 +185,19 @@ func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, er
 		outcome.Wait = j.proofWait()
 	}
 	j.threadAfterSend(ctx, send, sendErr)
-	// Before the outcome: who sees that a message failed for a block sees the block, and whatever the customer writes then ends it.
-	blockErr := j.customerTakes(ctx, send, sendErr == nil, sendErr != nil && sendErr.Blocked)
+	// Before the outcome: who sees that a message failed for a block sees the block, and whatever the customer writes then ends it;
+	// and what is written once this one is sent finds the limit that it has reached.
+	before := errors.Join(j.customerTakes(ctx, send, sendErr == nil, sendErr != nil && sendErr.Blocked), j.channelRests(ctx, send, sent))
 	settled, err := j.settleSend(ctx, send, outcome, can.Receipts)
 	if err != nil {
-		return false, errors.Join(err, blockErr)
+		return false, errors.Join(err, before)
 	}
 	j.logSend(send, sendErr, outcome, time.Since(began))
-	healthErr := j.channelHealth(ctx, send, sent, sendErr, outcome)
+	healthErr := j.channelHealth(ctx, send, sendErr, outcome)
 	if settled.State != "" {
 		j.tellSettled(lane.EnvironmentID, settled)
 	}
-	return !settled.Released, errors.Join(blockErr, healthErr)
+	return !settled.Released, errors.Join(before, healthErr)
 }
 
 // settleSend records an outcome. Failure policy: what the messenger said is worth more than a moment's trouble with the

@@ -13,16 +13,13 @@ import (
 
 // channelHealth shows whether the channel sends, and lets all its lanes wait where a limit holds for all of them. A channel that
 // cannot send is not waited for: each message says why it failed, and the next one is a new try.
-func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, sent channels.Sent, err *channels.Error, o store.PartOutcome) (failed error) {
+func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, err *channels.Error, o store.PartOutcome) (failed error) {
 	ch := send.Channel
 	var news bool
 	switch {
 	case err == nil:
 		if !ch.SendingOK || !ch.SendRetryAt.IsZero() {
 			news, failed = j.Store.SendingWorks(ctx, &ch, send.At)
-		}
-		if wait := time.Until(sent.Rest); failed == nil && wait > 0 {
-			_, failed = j.postpone(ctx, &ch, wait, "")
 		}
 	case cannotSend(err.Outcome):
 		if news, failed = j.Store.SendingBroken(ctx, &ch, send.At, o.Reason); news {
@@ -40,6 +37,16 @@ func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, sent channel
 		j.Hints.Publish(Event{Type: "channel", Environment: ch.EnvironmentID, ID: ch.ID})
 	}
 	return failed
+}
+
+// channelRests lets all lanes of a channel wait where a send was the last one that a limit allows for now.
+func (j *Jobs) channelRests(ctx context.Context, send *store.Send, sent channels.Sent) error {
+	wait := time.Until(sent.Rest)
+	if wait <= 0 {
+		return nil
+	}
+	_, err := j.postpone(ctx, &send.Channel, wait, "")
+	return err
 }
 
 // postpone keeps a channel's lanes for a while. Where agents would notice, they are told when their messages are expected to go.
