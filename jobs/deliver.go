@@ -59,6 +59,7 @@ type delivering struct {
 	inFlight int
 	slow     int         // of those in flight
 	look     bool        // there may be more to claim
+	locked   int         // claims in a row that met only lanes others were changing
 	served   []uuid.UUID // channels that had their turn while others may wait for theirs
 }
 
@@ -93,6 +94,12 @@ func (d *delivering) claim(ctx context.Context) (int, error) {
 	}
 	room := sendsAtOnce - (d.inFlight - d.slow)
 	lanes, err := d.Store.ClaimSends(ctx, d.Owner, room, sendsPerClaim, notNow, d.lease())
+	if errors.Is(err, store.ErrLocked) {
+		d.look = d.inFlight == 0 && pause(ctx, lockedPause(d.locked))
+		d.locked++
+		return 0, nil
+	}
+	d.locked = 0
 	portions := map[uuid.UUID]int{}
 	for _, lane := range lanes {
 		portions[lane.ChannelID]++

@@ -23,3 +23,9 @@ func (j *Jobs) proofWait() time.Duration    { return j.lease() / 2 }      // 30 
 func (j *Jobs) pushDeadline() time.Duration { return j.lease() * 5 / 12 } // 25 s: everything a push, or a step of Synchronize, calls at the CRM
 func (j *Jobs) pollLease() time.Duration    { return j.lease() * 2 }      // 2 min: of a channel; each poll prolongs it
 func (j *Jobs) pollDeadline() time.Duration { return j.lease() * 5 / 4 }  // 75 s: one long poll with the storing of what it brought
+
+// lockedPause is how long to leave lanes alone that others are changing: about as long as our transactions take, and longer from
+// try to try, as who takes longer is stuck.
+func lockedPause(tries int) time.Duration {
+	return min(5*time.Millisecond<<min(tries, 10), time.Second)
+}

@@ -30,6 +30,18 @@ func (j *Jobs) PushDue(ctx context.Context) ([]uuid.UUID, error) {
 // or that the CRM is to be left alone for now. Repeating any of it is harmless, so a push under way ends with its deadline, not
 // with ctx.
 func (j *Jobs) Push(ctx context.Context, environment uuid.UUID) (worked int, err error) {
+	for tries := 0; ; tries++ {
+		// A lane is due because its chat was changed: often somebody else has work there too.
+		if worked, err = j.pushOnce(ctx, environment); !errors.Is(err, store.ErrLocked) {
+			return worked, err
+		}
+		if !pause(ctx, lockedPause(tries)) {
+			return 0, nil
+		}
+	}
+}
+
+func (j *Jobs) pushOnce(ctx context.Context, environment uuid.UUID) (worked int, err error) {
 	deadline := time.Now().Add(j.pushDeadline())
 	claim, err := j.Store.ClaimPush(ctx, environment, j.Owner, pushChats, j.lease())
 	if err != nil || len(claim.Chats) == 0 {

@@ -20,7 +20,8 @@ type SendLane struct {
 
 // ClaimSends leases up to limit lanes that are due, at most perChannel of one channel and none of the channels in notNow; of the
 // channel whose lane has been due longest first. What it costs follows the channels that have something to send, not how much
-// they have: fewer than limit means that every other channel was looked at.
+// they have: fewer than limit means that every other channel was looked at. ErrLocked means that there are such lanes, but others
+// are changing their chats.
 func (s *Store) ClaimSends(ctx context.Context, owner string, limit, perChannel int, notNow []uuid.UUID, lease time.Duration) ([]SendLane, error) {
 	var lanes []SendLane
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -35,8 +36,11 @@ func (s *Store) ClaimSends(ctx context.Context, owner string, limit, perChannel 
 			oldest[i] = s.d.skipLocked(s.sendsDue(tx.NewSelect()).Column("c.id").Where("c.channel_id = ?", channel).Limit(perChannel))
 		}
 		all := strings.TrimSuffix(strings.Repeat("SELECT id FROM (?) AS l UNION ALL ", len(oldest)), " UNION ALL ")
-		if err := tx.NewSelect().TableExpr("("+all+") AS lanes", oldest...).Column("id").Limit(limit).Scan(ctx, &ids); err != nil || len(ids) == 0 {
+		if err := tx.NewSelect().TableExpr("("+all+") AS lanes", oldest...).Column("id").Limit(limit).Scan(ctx, &ids); err != nil {
 			return err
+		}
+		if len(ids) == 0 {
+			return ErrLocked
 		}
 		return tx.NewUpdate().Table("chats").Set("out_owner = ?", owner).Set("out_until = ? + ?", s.d.now(), lease.Microseconds()).
 			Set("out_fence = out_fence + 1").Where("id IN (?)", bun.List(ids)).Returning("id, environment_id, channel_id, out_fence").Scan(ctx, &lanes)

@@ -19,7 +19,8 @@ type PushClaim struct {
 }
 
 // ClaimPush leases up to limit lanes of an environment that are due. Of one whose CRM was down it leases one only, and only if
-// nobody else probes. Held chats are put to sleep: their release wakes them. No chats: there is nothing to push now.
+// nobody else probes. Held chats are put to sleep: their release wakes them. No chats: there is nothing to push now. ErrLocked
+// means that there are such lanes, but others are changing their chats.
 func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner string, limit int, lease time.Duration) (PushClaim, error) {
 	var claim PushClaim
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -41,9 +42,18 @@ func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner stri
 			return err
 		}
 		var ids []uuid.UUID
-		due := tx.NewSelect().Model((*Chat)(nil)).Column("id").Where("environment_id = ?", environment).Where("held_reason IS NULL").
-			Where("crm_due_at <= ?", s.d.now()).Where("crm_until IS NULL OR crm_until < ?", s.d.now()).OrderExpr("crm_due_at").Limit(limit)
-		if err := s.d.skipLocked(due).Scan(ctx, &ids); err != nil || len(ids) == 0 {
+		due := func() *bun.SelectQuery {
+			return tx.NewSelect().Model((*Chat)(nil)).Column("id").Where("environment_id = ?", environment).Where("held_reason IS NULL").
+				Where("crm_due_at <= ?", s.d.now()).Where("crm_until IS NULL OR crm_until < ?", s.d.now()).OrderExpr("crm_due_at").Limit(limit)
+		}
+		if err := s.d.skipLocked(due()).Scan(ctx, &ids); err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			locked, err := due().Exists(ctx)
+			if err == nil && locked {
+				err = ErrLocked
+			}
 			return err
 		}
 		if claim.Environment.CRMState == CRMUnavailable {

@@ -26,6 +26,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: the row is not in a state that allows this; someone was faster. Wrapped with what and why.
 	ErrConflict = errors.New("conflict")
+	// ErrLocked: others are at this moment changing all that is due. It is worth looking again soon: nobody else will tell.
+	ErrLocked = errors.New("others are changing all that is due")
 )
 
 // Sealer encrypts what Waggle must send to others and so cannot hash: bot tokens, the CRM password. about binds the

@@ -138,7 +138,7 @@ func (f *threadFire) send(stop <-chan struct{}) {
 		default:
 		}
 		lanes, err := f.ClaimSends(ctx, "fire", 10, 10, nil, time.Minute)
-		if err != nil {
+		if err != nil && !errors.Is(err, store.ErrLocked) {
 			f.T.Errorf("claim: %v", err)
 			return
 		}
