@@ -196,6 +196,12 @@ func (j *Jobs) fetch(ctx context.Context, ch *store.Channel, r *reading) (done b
 	if err != nil {
 		return false, err
 	}
+	// What came by a connection that the channel has no more is asked for again by the new one: it knows what is not wanted (b39).
+	if len(delivery.Events) > 0 {
+		if now, err := j.Store.RenewPoll(ctx, ch.ID, j.Owner, j.pollLease()); err != nil || now == nil || now.Version != ch.Version {
+			return false, err
+		}
+	}
 	if _, err := j.Intake.Deliver(ctx, ch, delivery); err != nil {
 		return false, &channels.Error{Outcome: channels.RetryAt, Reason: "what came could not be stored yet", Err: err}
 	}

@@ -84,6 +84,41 @@ func TestPollEndsWhenAWebhookTakesItsPlace_S3_42(t *testing.T) {
 	})
 }
 
+// A poll that was under way while its channel was disconnected and connected again brings nothing: what was written between is not
+// wanted, and the rest comes by the new connection.
+func TestAPollOfAFormerConnectionBringsNothing_S2_27_b39(t *testing.T) {
+	eachLane(t, func(w *laneWorld) {
+		w.set("channels", "receive = 'polling'")
+		message := func(key string) channels.Delivery {
+			return channels.Delivery{Events: []channels.Event{{Kind: channels.Message, Key: key, Text: key, User: channels.User{ID: "ann"}}}}
+		}
+		offsets := make(chan string, 100)
+		n := 0
+		w.messenger.polled = func(offset string) (channels.Delivery, string, error) {
+			offsets <- offset
+			switch n++; n {
+			case 1:
+				w.set("channels", "version = version + 1")
+				return message("not wanted"), "1", nil
+			case 2:
+				return message("wanted"), "2", nil
+			}
+			return channels.Delivery{}, offset, nil
+		}
+		ctx, stop := context.WithCancel(w.ctx)
+		ended := make(chan error)
+		go func() { ended <- w.jobs.Poll(ctx) }()
+		for _, asked := range []string{"", "", "2"} {
+			require.Equal(w, asked, <-offsets)
+		}
+		stop()
+		require.NoError(w, <-ended)
+		var texts []string
+		require.NoError(w, w.db.NewSelect().Table("timeline").Column("text").Where("kind = 'message'").Scan(w.ctx, &texts))
+		require.Equal(w, []string{"wanted"}, texts)
+	})
+}
+
 func unmoved(w *laneWorld) time.Time {
 	w.Helper()
 	now, err := w.store.Unmoved(w.ctx)
