@@ -95,6 +95,10 @@ func (d *delivering) claim(ctx context.Context) (int, error) {
 	room := sendsAtOnce - (d.inFlight - d.slow)
 	lanes, err := d.Store.ClaimSends(ctx, d.Owner, room, sendsPerClaim, notNow, d.lease())
 	if errors.Is(err, store.ErrLocked) {
+		if len(d.served) > 0 { // these may have something
+			d.served = nil
+			return 0, nil
+		}
 		d.look = d.inFlight == 0 && pause(ctx, lockedPause(d.locked))
 		d.locked++
 		return 0, nil

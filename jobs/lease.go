@@ -25,7 +25,7 @@ func (j *Jobs) pollLease() time.Duration    { return j.lease() * 2 }      // 2 m
 func (j *Jobs) pollDeadline() time.Duration { return j.lease() * 5 / 4 }  // 75 s: one long poll with the storing of what it brought
 
 // lockedPause is how long to leave lanes alone that others are changing: about as long as our transactions take, and longer from
-// try to try, as who takes longer is stuck.
+// try to try, as who takes longer is stuck. Hints wait no longer than for this.
 func lockedPause(tries int) time.Duration {
-	return min(5*time.Millisecond<<min(tries, 10), time.Second)
+	return min(5*time.Millisecond<<min(tries, 10), 100*time.Millisecond)
 }

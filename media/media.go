@@ -125,6 +125,11 @@ func (s *Store) Check(ctx context.Context) error {
 	if _, err := s.Put(ctx, key, bytes.NewReader(content), int64(len(content)), Limit); err != nil {
 		return err
 	}
+	return errors.Join(s.gives(ctx, key, content), s.Remove(context.WithoutCancel(ctx), key))
+}
+
+// gives proves that a file is given back as it was kept.
+func (s *Store) gives(ctx context.Context, key string, content []byte) error {
 	r, err := s.Open(ctx, key, 0)
 	if err != nil {
 		return err
@@ -133,7 +138,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if kept, err := io.ReadAll(r); err != nil || !bytes.Equal(kept, content) {
 		return errors.Join(fmt.Errorf("%w: it does not give back what it was given", ErrStore), err)
 	}
-	return s.Remove(ctx, key)
+	return nil
 }
 
 // keepUnfinished is far longer than any file is on its way.

@@ -117,7 +117,8 @@ func (s *Store) ReplaceConnection(ctx context.Context, ch *Channel, c ChannelCon
 
 func (s *Store) setConnection(tx bun.Tx, ch *Channel, c ChannelConnection) *bun.UpdateQuery {
 	row := &Channel{AccountID: c.AccountID, AccountName: c.AccountName, Fields: c.Fields, Secrets: c.Secrets, Receive: c.Receive}
-	since := s.lastDelivers()
+	last := s.lastDelivers()
+	since := bun.SafeQuery("CASE WHEN reread_done < ? THEN reread_done ELSE ? END", last, last) // an administrator may know of what nobody saw
 	return tx.NewUpdate().Model(row).Column("account_id", "account_name", "fields", "secrets", "receive").Set("version = version + 1").
 		Set("reread_from = CASE WHEN state <> ? THEN ? WHEN reread_from < ? THEN reread_from ELSE ? END", chat.ChannelActive, s.d.now(), since, since).
 		Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).Where("version = ?", ch.Version)

@@ -211,7 +211,8 @@ func (w pushSettler) lanes(ctx context.Context, chats []PushedChat) error {
 		Set(`crm_due_at = CASE WHEN c.crm_version <> p.version THEN ? WHEN p.refused <> '' OR c.last_seq <= p.seq AND p.proven THEN NULL
 			ELSE ? + p.wait END`, w.s.d.now(), w.s.d.now()).
 		Set("crm_owner = ''").Set("crm_until = NULL").
-		Where("c.id = p.chat_id").Where("c.environment_id = ?", w.environment).Where("c.crm_fence = p.fence").Returning("id").Scan(ctx, &ours)
+		Where("c.id = p.chat_id").Where("c.environment_id = ?", w.environment).Where("c.crm_fence = p.fence").Where("c.crm_until IS NOT NULL").
+		Returning("id").Scan(ctx, &ours)
 	if err != nil {
 		return err
 	}

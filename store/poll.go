@@ -15,16 +15,17 @@ import (
 )
 
 // polled keeps the channels that are to be polled: always, or once as their webhook may have missed something.
-func (s *Store) polled(q *bun.UpdateQuery) *bun.UpdateQuery {
-	return q.Where("state = ?", chat.ChannelActive).Where("(receive = ? OR reread_at <= ?)", channels.Polling, s.d.now())
+func polled(q *bun.UpdateQuery) *bun.UpdateQuery {
+	return q.Where("state = ?", chat.ChannelActive).Where("(receive = ? OR reread_at IS NOT NULL)", channels.Polling)
 }
 
 // ClaimPolls leases the channels that are to be polled and that nobody polls: of the kinds that poll instead of a webhook, and
 // of those that read again beside one.
 func (s *Store) ClaimPolls(ctx context.Context, owner string, polling, rereading []string, lease time.Duration) ([]Channel, error) {
 	var claimed []Channel
-	err := s.polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_owner = ?", owner).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
+	err := polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_owner = ?", owner).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
 		Where("(receive = ? AND kind IN (?) OR receive = ? AND kind IN (?))", channels.Polling, bun.List(polling), channels.Webhook, bun.List(rereading)).
+		Where("receive = ? OR reread_at <= ?", channels.Polling, s.d.now()). // one that is under way is not put off any more
 		Where("poll_until IS NULL OR poll_until < ?", s.d.now()).Returning("*").Scan(ctx, &claimed)
 	if err != nil {
 		return nil, fmt.Errorf("claim channels to poll: %w", err)
@@ -35,7 +36,7 @@ func (s *Store) ClaimPolls(ctx context.Context, owner string, polling, rereading
 // RenewPoll prolongs the lease and reads the channel as it is now; nil: it is not ours, or no longer to be polled.
 func (s *Store) RenewPoll(ctx context.Context, channel uuid.UUID, owner string, lease time.Duration) (*Channel, error) {
 	ch := new(Channel)
-	err := s.polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
+	err := polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
 		Where("id = ?", channel).Where("poll_owner = ?", owner).Returning("*").Scan(ctx, ch)
 	switch err = one(err, "channel "+channel.String()); {
 	case errors.Is(err, ErrNotFound):
@@ -59,11 +60,14 @@ func (s *Store) SavePollOffset(ctx context.Context, channel uuid.UUID, owner, of
 }
 
 // EndReread writes down that all is stored that the webhook may have missed since from when it was asked for. Where more was asked
-// for since, that is still to be read; while the messenger does not deliver, what comes after is missed.
+// for since, what came after is still to be read; while the messenger does not deliver, it is missed.
 func (s *Store) EndReread(ctx context.Context, channel uuid.UUID, from, asked Time) error {
 	_, err := s.db.NewUpdate().Model((*Channel)(nil)).
-		Set("reread_from = CASE WHEN receiving_ok THEN NULL ELSE ? END", asked).Set("reread_at = NULL").Set("reread_done = ?", asked).
-		Where("id = ?", channel).Where("reread_from = ?", from).Where("reread_at = ?", asked).Exec(ctx)
+		Set("reread_from = CASE WHEN reread_at = ? AND receiving_ok THEN NULL ELSE ? END", asked, asked).
+		Set("reread_at = CASE WHEN reread_at = ? THEN NULL ELSE reread_at END", asked).
+		// One that began later than the last had ended leaves between them what nobody looked for.
+		Set("reread_done = CASE WHEN reread_done < reread_from THEN reread_done ELSE ? END", asked).
+		Where("id = ?", channel).Where("reread_from = ?", from).Where("reread_at IS NOT NULL").Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("end the reading of channel %s: %w", channel, err)
 	}

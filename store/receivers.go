@@ -64,14 +64,20 @@ func (s *Store) ReceivingEnds(ctx context.Context, owner string, storedAll bool,
 		if err != nil {
 			return err
 		}
-		own := &receivingProcess{Owner: owner}
+		left, others := receivingProcess{Owner: owner, BeatAt: At(now.Add(-ago)), Gone: true}, false
 		for _, r := range all {
-			if storedAll && r.Owner != owner && !r.silent(now, silence) {
-				_, err := tx.NewDelete().Model(own).WherePK().Exec(ctx)
-				return err
+			switch {
+			case r.Owner != owner:
+				others = others || !r.silent(now, silence)
+			case r.silent(now, silence): // it stood still: what came since may be lost, too
+				left.BeatAt, storedAll = r.BeatAt, false
 			}
 		}
-		_, err = tx.NewUpdate().Model(own).WherePK().Set("gone = ?", true).Set("beat_at = ?", At(now.Add(-ago))).Exec(ctx)
+		if storedAll && others {
+			_, err := tx.NewDelete().Model(&left).WherePK().Exec(ctx)
+			return err
+		}
+		_, err = tx.NewInsert().Model(&left).On("CONFLICT (owner) DO UPDATE").Set("gone = excluded.gone").Set("beat_at = excluded.beat_at").Exec(ctx)
 		return err
 	})
 	if err != nil {

@@ -279,6 +279,13 @@ func TestAReadingEveryDay(t *testing.T) {
 		require.Equal(t, due.RereadAt, well().RereadAt, "it is one reading")
 		g.read()
 		require.True(t, well().RereadAt.IsZero(), "until the next day")
+
+		g.set(fmt.Sprintf("reread_done = reread_done - %d", day.Microseconds()))
+		done := readChannel(g.Scene, g.ch).RereadDone
+		require.NoError(t, g.Unstored(ctx, telegram, nil, time.Minute, 0))
+		g.read()
+		require.Equal(t, done, readChannel(g.Scene, g.ch).RereadDone, "one that reads a short gap is not all since the last")
+		require.Equal(t, done, well().RereadFrom)
 	})
 }
 
@@ -294,7 +301,7 @@ func TestGapsOfConnections(t *testing.T) {
 		first := connect(channels.Webhook)
 		require.Equal(t, first.ConnectedAt, first.RereadFrom)
 		g.read()
-		require.Equal(t, first.DeliversAt, connect(channels.Webhook).RereadFrom, "again, while it is connected")
+		require.Equal(t, first.RereadAt, connect(channels.Webhook).RereadFrom, "again, while it is connected: since the last reading")
 		g.set("reread_from = 7")
 		require.EqualValues(t, 7, connect(channels.Webhook).RereadFrom.UnixMicro(), "what was missing before is")
 		g.read()

@@ -26,7 +26,7 @@ func (a *Adapter) Check(ctx context.Context, ch channels.Channel) (channels.Chec
 		return channels.Checkup{}, setupError(fail)
 	}
 	if !known {
-		return channels.Checkup{}, nil
+		return channels.Checkup{}, &channels.Error{Outcome: channels.RetryAt, Reason: "the Bot API server of this installation does not tell how it delivers"}
 	}
 	c := channels.Checkup{Wrong: wrongHook(info.URL, ch), Pending: max(info.Pending, 0)}
 	if info.LastErrorAt > 0 {
@@ -51,10 +51,10 @@ func wrongHook(hook string, ch channels.Channel) string {
 }
 
 // webhookInfo asks for the bot's webhook. A server that only resembles Telegram's may not have getWebhookInfo: then nothing is
-// known, and nothing is held against the channel.
+// known, and nothing is held against the channel. Telegram's own has it, whatever a proxy's page says.
 func (a *Adapter) webhookInfo(ctx context.Context, token string) (info webhookInfo, known bool, fail *failure) {
 	fail = a.api.call(ctx, token, "getWebhookInfo", struct{}{}, &info)
-	if fail != nil && fail.noMethod() {
+	if fail != nil && a.api.base != DefaultAPI && fail.noMethod() {
 		return webhookInfo{}, false, nil
 	}
 	return info, fail == nil, fail

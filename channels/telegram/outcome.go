@@ -54,7 +54,7 @@ func sendError(f *failure) *channels.Error {
 	case f.api && f.status >= 400 && f.status < 500:
 		e = &channels.Error{Outcome: channels.Permanent, Reason: refusal(f.description), Blocked: blocked(f.description)}
 	default: // 5xx, a proxy's page, a broken connection, a timeout
-		e = &channels.Error{Outcome: channels.Unknown, Reason: "Telegram gave no clear answer" + f.said() + "; the message may or may not have arrived"}
+		e = &channels.Error{Outcome: channels.Unknown, Reason: "Telegram gave no clear answer; the message may or may not have arrived"}
 	}
 	e.Err = f
 	return e

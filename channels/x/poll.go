@@ -50,7 +50,7 @@ func (a *Adapter) Reread(ctx context.Context, ch channels.Channel, offset string
 }
 
 // turnPage fetches a pass's next page when it is time. A page that X did not give is asked for again. One that it refused cannot be
-// had: the pass is begun anew, and if more is wrong than where it had got to, its first page tells.
+// had: the pass is begun anew, and if more is wrong than where it had got to, its first page tells, or the second refusal.
 func (a *Adapter) turnPage(ctx context.Context, ch channels.Channel, c credentials, p *pass) error {
 	if !a.due(ctx, p.due) {
 		return nil
@@ -64,8 +64,11 @@ func (a *Adapter) turnPage(ctx context.Context, ch channels.Channel, c credentia
 	if fail := a.api.call(ctx, request{verb: http.MethodGet, path: "/2/dm_events", query: pollQuery(p.token, size), as: c.user(), result: &answer}); fail != nil {
 		e := a.pollError(fail)
 		if e.Outcome != channels.RetryAt && p.token != "" {
+			again := p.refused
 			p.restart(p.mark, p.asked)
-			return nil
+			if p.refused = true; !again {
+				return nil
+			}
 		}
 		return e
 	}
@@ -159,6 +162,7 @@ type pass struct {
 	mark     string    // where it ends; once complete, up to where it has been handed over
 	token    string    // of the next page; empty: the first
 	newest   string    // id of the first message seen; empty: none yet
+	refused  bool      // a page after the first was, and the pass was begun anew for it
 	complete bool
 	d        channels.Delivery // newest first; once complete, oldest first and without what was handed over
 }

@@ -173,6 +173,12 @@ func TestPollBrokenPass(t *testing.T) {
 	assert.Empty(t, got, "the way back is lost")
 	got, _ = poll(end)
 	assert.Empty(t, got, "from the first page again")
+	f.server.FailNext("events", xtest.Refuse(400, `{"title":"Invalid Request"}`))
+	_, next, err = f.Poll(t.Context(), f.ch, end)
+	assert.Equal(t, channels.Refused, asError(t, err).Outcome, "who is refused again says so")
+	assert.Equal(t, end, next)
+	got, _ = poll(end)
+	assert.Empty(t, got, "and begins anew all the same")
 	got, _ = poll(end)
 	assert.Len(t, got, 100)
 

@@ -134,11 +134,11 @@ func (s *session) isAdministrator(ctx context.Context, login string) (bool, erro
 	return hidden == len(routes), nil
 }
 
-// noRightIsNo: who may not read the roles, or is not shown them, is not taken
-// for an administrator; any other error is one.
+// noRightIsNo: who may not read the roles is not taken for an administrator;
+// any other error is one.
 func noRightIsNo(err error) error {
 	var e *crm.Error
-	if errors.Is(err, errNoObject) || errors.As(err, &e) && e.Cause == crm.Refused {
+	if errors.As(err, &e) && e.Cause == crm.Refused {
 		return nil
 	}
 	return err
@@ -183,6 +183,9 @@ func (a *Adapter) Users(ctx context.Context, c crm.Connection) ([]crm.User, erro
 			}
 			users = append(users, user)
 		}
+	}
+	if len(users) == 0 {
+		return nil, unavailable("the CRM shows no users; the account is one itself", nil)
 	}
 	return users, nil
 }

@@ -38,21 +38,21 @@ func (s *session) query(ctx context.Context, object string, options ...string) (
 	if err != nil {
 		return nil, err
 	}
-	var list struct{ Value []row }
+	var list struct{ Value *[]row }
 	if problem := problemOf(a); problem != nil {
-		if problem.noObject || a.status == http.StatusNotFound {
+		if problem.noObject || a.status == http.StatusNotFound && problem.fromOData {
 			return nil, errNoObject
 		}
 		return nil, s.failed(a, "reading "+object+problem.against(options))
 	}
-	if a.status != http.StatusOK || decode(a.body, &list) != nil {
+	if a.status != http.StatusOK || decode(a.body, &list) != nil || list.Value == nil {
 		return nil, s.failed(a, "reading "+object)
 	}
-	return list.Value, nil
+	return *list.Value, nil
 }
 
 // errNoObject: the site does not publish the object through OData.
-var errNoObject = errors.New("the CRM does not publish the object through OData")
+var errNoObject = unavailable("the CRM does not publish an object that Waggle needs through OData (yet)", nil)
 
 // operation is one write of a record.
 type operation struct {

@@ -29,21 +29,24 @@ func problemOf(a answer) *problem {
 		MessageDetail words
 		Exception     words `json:"ExceptionMessage"`
 		ModelState    map[string]any
-		Error         *struct {
-			Message words
-			Inner   words `json:"innererror"`
-		}
+		Error         json.RawMessage
 	}
 	_ = json.Unmarshal(a.body, &body) // what is no JSON, or has other fields than these, says nothing
 	isRecord := body.Context != "" || body.ID != nil
-	if a.status < http.StatusMultipleChoices && (isRecord || body.Error == nil && body.Message == "") && !a.isHTML() {
+	isError := len(body.Error) > 0 && string(body.Error) != "null"
+	if a.status < http.StatusMultipleChoices && (isRecord || !isError && body.Message == "") && !a.isHTML() {
 		return nil
 	}
 	p := &problem{status: a.status}
 	switch {
-	case body.Error != nil:
+	case isError && body.Error[0] == '{': // a gateway's is a word
+		var e struct {
+			Message words
+			Inner   words `json:"innererror"`
+		}
+		_ = json.Unmarshal(body.Error, &e)
 		p.fromOData = true
-		p.message = strings.TrimSpace(string(body.Error.Message + " " + body.Error.Inner))
+		p.message = strings.TrimSpace(string(e.Message + " " + e.Inner))
 	default:
 		p.message = strings.TrimSpace(string(body.Message + " " + body.Exception + " " + body.MessageDetail))
 		for field := range body.ModelState {

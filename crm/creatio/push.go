@@ -182,7 +182,7 @@ func (p *pusher) settle(ctx context.Context, r record, wasInsert bool, found *pr
 			return nil
 		}
 		switch {
-		case found == nil || exists == wasInsert:
+		case found == nil || exists == wasInsert || found.status == http.StatusPreconditionRequired: // do knows what that wants
 		case found.status >= http.StatusInternalServerError && !found.fromOData && !crashed:
 			crashed = true
 		default:

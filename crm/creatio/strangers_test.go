@@ -214,6 +214,27 @@ func TestPushWhereAChangeNeedsAVersion(t *testing.T) {
 	require.Equal(t, "Chat-8", b.site.Chats()[0]["Name"])
 }
 
+// In a $batch such a site refuses each change; each is made again by itself.
+func TestPushOfSeveralWhereChangesNeedAVersion(t *testing.T) {
+	b := setup(t, crm.Login, creatiotest.Options{})
+	p := newPush(2)
+	b.mustPush(p)
+	refused := false
+	b.as(func(r *http.Request, a *http.Response, body []byte) []byte {
+		if !strings.HasSuffix(r.URL.Path, "$batch") || refused {
+			return nil
+		}
+		refused = true
+		return []byte(`{"responses":[{"id":"1","status":428,"body":{"error":{"code":"428","message":"Precondition Required"}}}]}`)
+	})
+	for i := range p.Messages {
+		p.Messages[i].Text += ", edited"
+	}
+	b.mustPush(p)
+	b.requireOnce(p)
+	require.True(t, refused)
+}
+
 // A column that the site does not have is named, for whoever administers it; what was asked by a person's phone is not repeated.
 func TestRefusedReadingNamesTheColumn(t *testing.T) {
 	b := setup(t, crm.Login, creatiotest.Options{})
@@ -232,4 +253,31 @@ func TestRefusedReadingNamesTheColumn(t *testing.T) {
 	reason := requireCause(t, crm.Unavailable, err).Error()
 	assert.NotContains(t, reason, "2025550123")
 	assert.NotContains(t, reason, "ann")
+}
+
+// What a gateway or a page says is not the site's word: nothing is concluded from it.
+func TestGatewaysAreNotTheSite(t *testing.T) {
+	tests := map[string]struct {
+		status int
+		body   string
+	}{
+		"a gateway's 403":            {http.StatusForbidden, `{"status":403,"error":"Forbidden","path":"/odata"}`},
+		"a page that is not there":   {http.StatusNotFound, "<html><body>404 Not Found</body></html>"},
+		"an answer without a list":   {http.StatusOK, `{"status":"maintenance"}`},
+		"nobody, not even ourselves": {http.StatusOK, `{"value":[]}`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, crm.Login, creatiotest.Options{})
+			b.as(func(r *http.Request, a *http.Response, _ []byte) []byte {
+				if !strings.Contains(r.URL.Path, "/SysAdminUnit") {
+					return nil
+				}
+				a.StatusCode = test.status
+				return []byte(test.body)
+			})
+			_, err := b.adapter.Users(b.ctx, b.conn)
+			requireCause(t, crm.Unavailable, err)
+		})
+	}
 }
