@@ -255,7 +255,7 @@ func TestS2_27_b39_WhatWasWrittenWhilePollingStoodStill(t *testing.T) {
 		p.again()
 		p.says("Tom", "hello")
 		p.post(p.path()+"/disconnect", nil, nil)
-		p.tom.Write("while it was disconnected")
+		p.tom.Wrote(time.Now().Add(-5*time.Millisecond), "while it was disconnected") // X's times, and SQLite's, are milliseconds
 		p.post(p.path()+"/connect", nil, nil)
 		p.tom.Write("since connected")
 		p.again()
