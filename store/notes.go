@@ -77,9 +77,7 @@ func wroteAfter(ctx context.Context, tx bun.Tx, identity uuid.UUID, at time.Time
 // wrote reports whether there is such a message of a customer in his latest chats.
 func wrote(ctx context.Context, tx bun.Tx, identity uuid.UUID, such func(*bun.SelectQuery) *bun.SelectQuery) (bool, error) {
 	who := tx.NewSelect().Table("identities").Column("contact_id").Where("id = ?", identity)
-	latest := tx.NewSelect().Table("chats").Column("id").Where("contact_id = (?)", who).Where("identity_id = ?", identity).
-		OrderExpr("id DESC").Limit(chatsLookedAt)
-	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.chat_id IN (?)", latest).Where("t.kind = ?", chat.EntryMessage).
+	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.chat_id IN (?)", latestOf(tx, identity, who)).Where("t.kind = ?", chat.EntryMessage).
 		Where("t.direction = ?", chat.In).Apply(such).Exists(ctx)
 	if err != nil {
 		return false, fmt.Errorf("look for what customer %s wrote: %w", identity, err)

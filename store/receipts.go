@@ -82,13 +82,18 @@ func receiptOf(in Inbound) receipt {
 // latestChats locks a customer's latest chats, in the order of their ids as everybody does, and returns them so.
 func (s *Store) latestChats(ctx context.Context, tx bun.Tx, who *Identity) ([]Chat, error) {
 	var chats []Chat
-	latest := tx.NewSelect().Table("chats").Column("id").Where("contact_id = ?", who.ContactID).Where("identity_id = ?", who.ID).
-		OrderExpr("id DESC").Limit(chatsLookedAt)
-	err := s.d.forUpdate(tx.NewSelect().Model(&chats).Where("c.environment_id = ?", who.EnvironmentID).Where("c.id IN (?)", latest).OrderExpr("c.id")).Scan(ctx)
+	err := s.d.forUpdate(tx.NewSelect().Model(&chats).Where("c.environment_id = ?", who.EnvironmentID).
+		Where("c.id IN (?)", latestOf(tx, who.ID, bun.SafeQuery("?", who.ContactID))).OrderExpr("c.id")).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the latest chats of identity %s: %w", who.ID, err)
 	}
 	return chats, nil
+}
+
+// latestOf finds the chats of a customer in which something was written last: an old one that was taken up again is among them.
+func latestOf(tx bun.Tx, identity uuid.UUID, contact any) *bun.SelectQuery {
+	return tx.NewSelect().Table("chats").Column("id").Where("contact_id = (?)", contact).Where("identity_id = ?", identity).
+		OrderExpr("coalesce(last_message_at, opened_at) DESC, id DESC").Limit(chatsLookedAt)
 }
 
 func idsOf(chats []Chat) []uuid.UUID {

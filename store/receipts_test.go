@@ -148,6 +148,26 @@ func TestReceiptOfOthersMessagesIsIgnored(t *testing.T) {
 	})
 }
 
+// An old chat that was taken up again is among those a receipt is looked for in, however many came after it.
+func TestReceiptInAReopenedChat_S0_21(t *testing.T) {
+	eachTalk(t, func(t *testing.T, k *talk) {
+		closes := func(id uuid.UUID) {
+			_, err := k.CloseChat(k.ctx, k.Env, id, uuid.Nil, "")
+			require.NoError(t, err)
+		}
+		closes(k.chat)
+		for range 3 {
+			closes(k.Writes(k.channel, "ann"))
+		}
+		_, err := k.ReopenChat(k.ctx, k.Env, k.chat, k.agent)
+		require.NoError(t, err)
+		m := k.sent("m1", k.now)
+		_, settled := k.receipt(false, k.now)
+		require.Len(t, settled, 1)
+		require.Equal(t, chat.MessageDelivered, k.state(m))
+	})
+}
+
 func TestWatermarkIsByTheMessengersClock(t *testing.T) {
 	eachTalk(t, func(t *testing.T, k *talk) {
 		first, second := k.sent("m1", k.now), k.sent("m2", k.now.Add(time.Second))
