@@ -86,7 +86,7 @@ func (j *Jobs) pollChannel(ctx context.Context, id, environment uuid.UUID) {
 	var r reading
 	for ctx.Err() == nil {
 		deadline := time.Now().Add(j.pollDeadline())
-		ch, err := j.Store.RenewPoll(ctx, id, j.Owner, j.pollLease())
+		ch, err := j.Store.RenewPoll(ctx, id, j.Owner, !r.asked.IsZero(), j.pollLease())
 		if err != nil || ch == nil || !j.reads(ch) {
 			if err != nil && ctx.Err() == nil {
 				j.Log.Error("polling stopped", "environment", environment, "channel", id, "error", err)
@@ -130,7 +130,7 @@ func (j *Jobs) rest(ctx context.Context, ch *store.Channel, wait time.Duration) 
 		if !pause(ctx, min(pollLook, time.Until(end))) {
 			return
 		}
-		now, err := j.Store.RenewPoll(ctx, ch.ID, j.Owner, j.pollLease())
+		now, err := j.Store.RenewPoll(ctx, ch.ID, j.Owner, true, j.pollLease())
 		if err != nil || now == nil || now.Version != ch.Version {
 			return // the caller looks for himself
 		}
@@ -198,7 +198,7 @@ func (j *Jobs) fetch(ctx context.Context, ch *store.Channel, r *reading) (done b
 	}
 	// What came by a connection that the channel has no more is asked for again by the new one: it knows what is not wanted (b39).
 	if len(delivery.Events) > 0 {
-		if now, err := j.Store.RenewPoll(ctx, ch.ID, j.Owner, j.pollLease()); err != nil || now == nil || now.Version != ch.Version {
+		if now, err := j.Store.RenewPoll(ctx, ch.ID, j.Owner, true, j.pollLease()); err != nil || now == nil || now.Version != ch.Version {
 			return false, err
 		}
 	}

@@ -120,6 +120,7 @@ func (s *Store) setConnection(tx bun.Tx, ch *Channel, c ChannelConnection) *bun.
 	last := s.lastDelivers()
 	since := bun.SafeQuery("CASE WHEN reread_done < ? THEN reread_done ELSE ? END", last, last) // an administrator may know of what nobody saw
 	return tx.NewUpdate().Model(row).Column("account_id", "account_name", "fields", "secrets", "receive").Set("version = version + 1").
+		Set("reread_done = CASE WHEN state = ? THEN reread_done END", chat.ChannelActive).
 		Set("reread_from = CASE WHEN state <> ? THEN ? WHEN reread_from < ? THEN reread_from ELSE ? END", chat.ChannelActive, s.d.now(), since, since).
 		Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).Where("version = ?", ch.Version)
 }

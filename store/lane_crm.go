@@ -23,8 +23,9 @@ type PushClaim struct {
 // means that there are such lanes, but others are changing their chats.
 func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner string, limit int, lease time.Duration) (PushClaim, error) {
 	var claim PushClaim
+	var locked bool
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		claim = PushClaim{}
+		claim, locked = PushClaim{}, false
 		var open []Environment
 		q := s.pushable(tx.NewSelect().Model(&open)).Where("e.id = ?", environment)
 		if err := q.Scan(ctx); err != nil || len(open) == 0 {
@@ -50,10 +51,8 @@ func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner stri
 			return err
 		}
 		if len(ids) == 0 {
-			locked, err := due().Exists(ctx)
-			if err == nil && locked {
-				err = ErrLocked
-			}
+			var err error
+			locked, err = due().Exists(ctx)
 			return err
 		}
 		if claim.Environment.CRMState == CRMUnavailable {
@@ -64,6 +63,9 @@ func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner stri
 		return tx.NewUpdate().Model((*Chat)(nil)).Set("crm_owner = ?", owner).Set("crm_until = ? + ?", s.d.now(), lease.Microseconds()).
 			Set("crm_fence = crm_fence + 1").Where("id IN (?)", bun.List(ids)).Returning("*").Scan(ctx, &claim.Chats)
 	})
+	if err == nil && locked {
+		err = ErrLocked
+	}
 	if err != nil {
 		return PushClaim{}, fmt.Errorf("claim lanes to the CRM: %w", err)
 	}

@@ -19,25 +19,34 @@ func polled(q *bun.UpdateQuery) *bun.UpdateQuery {
 	return q.Where("state = ?", chat.ChannelActive).Where("(receive = ? OR reread_at IS NOT NULL)", channels.Polling)
 }
 
+// polledNow leaves those out whose reading is put off.
+func (s *Store) polledNow(q *bun.UpdateQuery) *bun.UpdateQuery {
+	return q.Where("receive = ? OR reread_at <= ?", channels.Polling, s.d.now())
+}
+
 // ClaimPolls leases the channels that are to be polled and that nobody polls: of the kinds that poll instead of a webhook, and
 // of those that read again beside one.
 func (s *Store) ClaimPolls(ctx context.Context, owner string, polling, rereading []string, lease time.Duration) ([]Channel, error) {
 	var claimed []Channel
 	err := polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_owner = ?", owner).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
 		Where("(receive = ? AND kind IN (?) OR receive = ? AND kind IN (?))", channels.Polling, bun.List(polling), channels.Webhook, bun.List(rereading)).
-		Where("receive = ? OR reread_at <= ?", channels.Polling, s.d.now()). // one that is under way is not put off any more
-		Where("poll_until IS NULL OR poll_until < ?", s.d.now()).Returning("*").Scan(ctx, &claimed)
+		Where("poll_until IS NULL OR poll_until < ?", s.d.now()).Apply(s.polledNow).Returning("*").Scan(ctx, &claimed)
 	if err != nil {
 		return nil, fmt.Errorf("claim channels to poll: %w", err)
 	}
 	return claimed, nil
 }
 
-// RenewPoll prolongs the lease and reads the channel as it is now; nil: it is not ours, or no longer to be polled.
-func (s *Store) RenewPoll(ctx context.Context, channel uuid.UUID, owner string, lease time.Duration) (*Channel, error) {
+// RenewPoll prolongs the lease and reads the channel as it is now; nil: it is not ours, or no longer to be polled. A reading beside
+// a webhook that is under way is not put off any more.
+func (s *Store) RenewPoll(ctx context.Context, channel uuid.UUID, owner string, underWay bool, lease time.Duration) (*Channel, error) {
 	ch := new(Channel)
-	err := polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
-		Where("id = ?", channel).Where("poll_owner = ?", owner).Returning("*").Scan(ctx, ch)
+	q := polled(s.db.NewUpdate().Model((*Channel)(nil))).Set("poll_until = ? + ?", s.d.now(), lease.Microseconds()).
+		Where("id = ?", channel).Where("poll_owner = ?", owner)
+	if !underWay {
+		q = s.polledNow(q)
+	}
+	err := q.Returning("*").Scan(ctx, ch)
 	switch err = one(err, "channel "+channel.String()); {
 	case errors.Is(err, ErrNotFound):
 		return nil, nil

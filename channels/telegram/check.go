@@ -54,7 +54,7 @@ func wrongHook(hook string, ch channels.Channel) string {
 // known, and nothing is held against the channel. Telegram's own has it, whatever a proxy's page says.
 func (a *Adapter) webhookInfo(ctx context.Context, token string) (info webhookInfo, known bool, fail *failure) {
 	fail = a.api.call(ctx, token, "getWebhookInfo", struct{}{}, &info)
-	if fail != nil && a.api.base != DefaultAPI && fail.noMethod() {
+	if fail != nil && !fail.official && fail.noMethod() {
 		return webhookInfo{}, false, nil
 	}
 	return info, fail == nil, fail

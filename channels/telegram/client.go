@@ -40,6 +40,7 @@ type failure struct {
 	method      string        // what was called; empty: a file
 	status      int           // HTTP status; 0: no answer
 	api         bool          // the answer was the Bot API's own refusal, not a proxy's page
+	official    bool          // Telegram's own server was called: a page there is a proxy's
 	other       bool          // the answer was a JSON object in a form that is not the Bot API's
 	description string        // the server's words
 	retryAfter  time.Duration // how long Telegram wants us to wait; 0: it did not say
@@ -123,7 +124,7 @@ func (c client) run(ctx context.Context, token, method string, p payload, result
 		return &failure{err: clean(err, token)}
 	}
 	if fail = understand(res, body, token, result); fail != nil {
-		fail.method = method
+		fail.method, fail.official = method, c.base == DefaultAPI
 	}
 	return fail
 }

@@ -69,7 +69,7 @@ func setupError(f *failure) *channels.Error {
 		if e.Outcome == channels.Broken {
 			e.Outcome = channels.Refused
 		}
-	case f.noMethod():
+	case f.api && f.noMethod(), f.noMethod() && !f.official:
 		e = &channels.Error{Outcome: channels.Refused, Reason: missing(f)}
 	case f.api && badToken(f.status):
 		e = &channels.Error{Outcome: channels.Refused, Field: FieldToken, Reason: tokenRefused + " (" + f.description + ")"}

@@ -128,6 +128,14 @@ func TestMissingMethodIsNamed(t *testing.T) {
 	assert.NotContains(t, e.Reason, "is not supported", "a stranger's words may repeat what was sent")
 }
 
+// Telegram's own server has every method: a page that says otherwise is a proxy's, and no answer.
+func TestPageOfAProxyIsNoAnswerOfTelegrams(t *testing.T) {
+	f := &failure{method: "getWebhookInfo", status: http.StatusNotFound, official: true}
+	assert.Equal(t, channels.RetryAt, setupError(f).Outcome)
+	f.official = false
+	assert.Equal(t, channels.Refused, setupError(f).Outcome)
+}
+
 // A server that does not hold an empty poll is not asked without a pause.
 func TestPollTakesABreathWhereTheServerDoesNotHoldIt(t *testing.T) {
 	r := resembles(t, map[string]string{"getUpdates": `{"ok":true,"result":[]}`}, answer{})

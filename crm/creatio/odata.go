@@ -40,7 +40,8 @@ func (s *session) query(ctx context.Context, object string, options ...string) (
 	}
 	var list struct{ Value *[]row }
 	if problem := problemOf(a); problem != nil {
-		if problem.noObject || a.status == http.StatusNotFound && problem.fromOData {
+		// A page is somebody else's: only OData's own word, or none at all, says that the object is not there.
+		if problem.noObject || a.status == http.StatusNotFound && (problem.fromOData || len(bytes.TrimSpace(a.body)) == 0) {
 			return nil, errNoObject
 		}
 		return nil, s.failed(a, "reading "+object+problem.against(options))

@@ -167,7 +167,7 @@ func (r record) operation(current row, exists bool) operation {
 // site (500 without OData's error object) gets a second try before it counts as
 // a refusal.
 func (p *pusher) settle(ctx context.Context, r record, wasInsert bool, found *problem) error {
-	crashed := false
+	crashed, versioned := false, false
 	for range 4 {
 		if found != nil && found.passing {
 			return unavailable("the CRM could not write "+r.object+" just now", nil)
@@ -182,7 +182,9 @@ func (p *pusher) settle(ctx context.Context, r record, wasInsert bool, found *pr
 			return nil
 		}
 		switch {
-		case found == nil || exists == wasInsert || found.status == http.StatusPreconditionRequired: // do knows what that wants
+		case found == nil || exists == wasInsert:
+		case found.status == http.StatusPreconditionRequired && !versioned: // of a $batch; do knows what that wants
+			versioned = true
 		case found.status >= http.StatusInternalServerError && !found.fromOData && !crashed:
 			crashed = true
 		default:
