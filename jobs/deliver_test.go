@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"github.com/uptrace/bun/dialect"
 
 	"waggle/channels"
 	"waggle/chat"
@@ -476,37 +475,7 @@ func TestDeliverChannelsTakeTurns(t *testing.T) {
 		w.deliver()
 		require.Len(w, w.messenger.sent, busy*each+1)
 		place := slices.Index(w.messenger.texts(), "alone")
-		require.Less(w, place, busy*each/2, "it waits for nobody's second turn")
+		// The first claim's lanes are sent before, and of the second's, which are under way with it, any may be faster.
+		require.Less(w, place, 2*4*busy, "it waits for nobody's second turn")
 	})
-}
-
-// Both lanes of a chat become due at once, so that their claims meet. Whoever finds it locked looks again; no sweep is waited for.
-func TestALaneWhoseChatIsLockedIsNotPassedOver_S2_2(t *testing.T) {
-	for lane, work := range map[string]func(w *laneWorld) (int, error){
-		"out": func(w *laneWorld) (int, error) { return w.jobs.Deliver(w.ctx) },
-		"crm": func(w *laneWorld) (int, error) { return w.jobs.Push(w.ctx, w.env) },
-	} {
-		t.Run(lane, func(t *testing.T) {
-			eachLane(t, func(w *laneWorld) {
-				if w.db.Dialect().Name() == dialect.SQLite {
-					return // it has one writer at a time, for whom the others wait
-				}
-				id := w.writes(w.channel, "ann", "hello")
-				w.replies(id, "hi")
-				tx, err := w.db.BeginTx(w.ctx, nil)
-				require.NoError(w, err)
-				_, err = tx.NewUpdate().Table("chats").Set("weight = weight").Where("id = ?", id).Exec(w.ctx)
-				require.NoError(w, err)
-				before, worked := w.asked.Load(), make(chan int, 1)
-				go func() {
-					n, _ := work(w)
-					worked <- n
-				}()
-				// One look takes fewer statements.
-				require.Eventually(w, func() bool { return w.asked.Load() > before+12 }, time.Minute, time.Millisecond, "it looks again")
-				require.NoError(w, tx.Commit())
-				require.Equal(w, 1, <-worked)
-			})
-		})
-	}
 }
