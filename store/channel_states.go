@@ -82,7 +82,7 @@ type ChannelConnection struct {
 }
 
 // ConnectChannel makes a channel Active, with good health, wakes what waits to be sent, and asks for what its webhook may have
-// missed since it was well for certain. The version is the one the caller saw: another is ErrMoved. Another channel's account is an *AccountTakenError.
+// missed since the last reading, or since it was well for certain. The version is the one the caller saw: another is ErrMoved. Another channel's account is an *AccountTakenError.
 func (s *Store) ConnectChannel(ctx context.Context, ch *Channel, c ChannelConnection) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		now, err := s.now(ctx, tx)
