@@ -102,10 +102,10 @@ func seedChats(t *testing.T, url string, env, channel, queue uuid.UUID, n int) {
 	_, err = db.Exec(`
 WITH us AS (SELECT (extract(epoch from clock_timestamp()) * 1000000)::bigint AS now),
      team AS (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n, count(*) OVER () AS size FROM agents)
-INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, contact_id, weight, opened_at, agent_id, assigned_at, accepted_at,
-                   last_seq, last_direction, last_message_at, unanswered_since, agent_due_since, closing_since)
-SELECT gen_random_uuid(), $1, i, $2, $3, gen_random_uuid(), gen_random_uuid(), 1, at, team.id, at, at, 2,
-       CASE WHEN i % 2 = 0 THEN 'in' ELSE 'out' END, at,
+INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, user_id, contact_id, weight, opened_at, agent_id, assigned_at, accepted_at,
+                   last_seq, last_direction, last_message_at, last_message_day, unanswered_since, agent_due_since, closing_since)
+SELECT gen_random_uuid(), $1, i, $2, $3, gen_random_uuid(), 'user ' || i, gen_random_uuid(), 1, at, team.id, at, at, 2,
+       CASE WHEN i % 2 = 0 THEN 'in' ELSE 'out' END, at, at - at % 86400000000,
        CASE WHEN i % 2 = 0 THEN at END, CASE WHEN i % 2 = 0 THEN at END, CASE WHEN i % 2 = 1 THEN at END
 FROM us, generate_series(1, $4::int) i
 CROSS JOIN LATERAL (SELECT us.now - CASE WHEN i <= 100 THEN 600000000 ELSE 1000000 END AS at) w

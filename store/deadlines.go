@@ -184,7 +184,7 @@ func (s *Store) MonthDue(ctx context.Context, before time.Time, after *Chat, lim
 		Where("c.last_message_day <= ?", At(before)).Where("c.last_message_at <= ?", At(before)).
 		OrderExpr("c.last_message_day, c.id").Limit(limit)
 	if after != nil {
-		q = q.Where("(c.last_message_day, c.id) > (?, ?)", At(after.LastMessageAt.Truncate(24*time.Hour)), after.ID)
+		q = q.Where("(c.last_message_day, c.id) > (?, ?)", after.LastMessageDay, after.ID)
 	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, fmt.Errorf("look for chats nobody took within a month: %w", err)

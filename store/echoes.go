@@ -204,7 +204,7 @@ func spokenElsewhere(q *bun.UpdateQuery, c Chat, now time.Time) *bun.UpdateQuery
 	if !c.ClosedAt.IsZero() {
 		return q
 	}
-	return answered(q).Set("last_direction = ?", chat.Out).Set("last_message_at = ?", At(now)).
+	return answered(q).Set("last_direction = ?", chat.Out).Set("last_message_at = ?", At(now)).Set("last_message_day = ?", dayOf(now)).
 		Set("closing_since = ?", At(chat.ClosingSince(chat.MessageDelivered, now)))
 }
 

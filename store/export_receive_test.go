@@ -24,3 +24,15 @@ func (b brokenReceiver) receive(ctx context.Context, s *Store, items []receiveIt
 		return b.receiver.receive(ctx, s, items)
 	}
 }
+
+// WatchesFor is how many slices more look for repeats before they write; 0 on SQLite, where all do.
+func (s *Store) WatchesFor() int64 {
+	r, is := s.recv.(*postgresReceiver)
+	if !is {
+		return 0
+	}
+	return max(r.watchful.Load(), 0)
+}
+
+// WatchfulSlices is WatchesFor after a repeat.
+const WatchfulSlices = watchfulSlices

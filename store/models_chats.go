@@ -20,6 +20,7 @@ type Chat struct {
 	ChannelID         uuid.UUID        `bun:",notnull"`
 	QueueID           uuid.UUID        `bun:",nullzero"`
 	IdentityID        uuid.UUID        `bun:",notnull"`
+	UserID            string           `bun:",notnull"`
 	ContactID         uuid.UUID        `bun:",notnull"`
 	Weight            int              `bun:",notnull"`
 	OpenedAt          Time             `bun:",notnull"`
@@ -36,7 +37,7 @@ type Chat struct {
 	LastSeq           int64            `bun:",notnull"`
 	LastDirection     chat.Direction   `bun:",notnull"`
 	LastMessageAt     Time             `bun:""`
-	LastMessageDay    Time             `bun:",scanonly"` // the database derives it
+	LastMessageDay    Time             `bun:""` // dayOf LastMessageAt
 	UnansweredSince   Time             `bun:""`
 	AnsweredFrom      Time             `bun:""`
 	FirstReplyAt      Time             `bun:""`

@@ -106,7 +106,8 @@ func (i *receiveItem) withIDs() {
 func (s *Store) Receive(ctx context.Context, events []Inbound) []Received {
 	out := make([]Received, len(events))
 	failed := failures{}
-	for _, round := range rounds(events) {
+	inRounds, first := rounds(events)
+	for _, round := range inRounds {
 		items := make([]receiveItem, len(round))
 		for i, at := range round {
 			items[i] = newReceiveItem(i, events[at])
@@ -115,7 +116,8 @@ func (s *Store) Receive(ctx context.Context, events []Inbound) []Received {
 			out[round[i]] = r
 		}
 	}
-	return s.repeatsOf(events, out)
+	answerRepeats(out, first)
+	return out
 }
 
 // eventID is what decides a repeat.
@@ -125,62 +127,75 @@ type eventID struct {
 	key     string
 }
 
-func idOf(e Inbound) eventID { return eventID{e.ChannelID, e.AccountID, e.Event.Key} }
+func idOf(e *Inbound) eventID { return eventID{e.ChannelID, e.AccountID, e.Event.Key} }
 
 // rounds splits a slice into those that may ride in one transaction: repeats inside the slice are left out, and an edit
-// rides in the round after its message. It returns indexes.
-func rounds(events []Inbound) [][]int {
-	first, later := []int{}, []int{}
-	seen := make(map[eventID]bool, len(events))
-	edited := map[eventID]bool{} // messages that an edit has named
-	albums := map[eventID]bool{}
+// rides in the round after its message. It returns indexes, and of each event the index of the one that it repeats, or its own.
+func rounds(events []Inbound) (all [][]int, first []int) {
 	type sender struct {
 		channel uuid.UUID
 		user    string
 	}
-	delayed := map[sender]bool{}
-	for i, e := range events {
-		if seen[idOf(e)] {
+	// Most slices are plain messages, and need the first map only.
+	seen := make(map[eventID]int, len(events))
+	var edited map[eventID]bool // messages that an edit has named
+	var albums map[eventID]bool
+	var delayed map[sender]bool
+	now, later := make([]int, 0, len(events)), []int(nil)
+	first = make([]int, len(events))
+	for i := range events {
+		e := &events[i]
+		id := idOf(e)
+		if before, repeat := seen[id]; repeat {
+			first[i] = before
 			continue
 		}
-		seen[idOf(e)] = true
+		seen[id], first[i] = i, i
 		user := sender{e.ChannelID, e.Event.User.ID}
 		message := eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}
 		album := eventID{e.ChannelID, e.AccountID, e.Event.Album}
 		edit := e.Event.Kind == channels.Edit
+		late := delayed[user] || edited[id] || albums[album]
+		if edit && !late {
+			_, here := seen[message]
+			late = here || edited[message]
+		}
 		// Of what names one message only the first goes now, and the rest must see what it became: an edit of an unknown message
 		// becomes that message, and the message itself is then its repeat. So it is with the pieces of an album. Once one event of a
 		// user is delayed, his later ones are too: his order stands.
-		if delayed[user] || edited[idOf(e)] || edit && (seen[message] || edited[message]) || albums[album] {
-			delayed[user] = true
+		if late {
+			delayed = noted(delayed, user)
 			later = append(later, i)
 			continue
 		}
 		if edit {
-			edited[message] = true
+			edited = noted(edited, message)
 		}
 		if e.Event.Album != "" {
-			albums[album] = true
+			albums = noted(albums, album)
 		}
-		first = append(first, i)
+		now = append(now, i)
 	}
-	if len(later) == 0 {
-		return [][]int{first}
-	}
-	all := [][]int{first}
+	all = append(all, now)
 	for _, i := range later {
 		all = append(all, []int{i})
 	}
-	return all
+	return all, first
 }
 
-// repeatsOf fills in the answers of events that were folded into an earlier one of the same slice.
-func (s *Store) repeatsOf(events []Inbound, out []Received) []Received {
-	firsts := make(map[eventID]int, len(events))
-	for i, e := range events {
-		at, folded := firsts[idOf(e)]
-		if !folded {
-			firsts[idOf(e)] = i
+// noted is the set with key in it; a set that was not needed before is made.
+func noted[K comparable](set map[K]bool, key K) map[K]bool {
+	if set == nil {
+		set = map[K]bool{}
+	}
+	set[key] = true
+	return set
+}
+
+// answerRepeats fills in the answers of events that were folded into an earlier one of the same slice.
+func answerRepeats(out []Received, first []int) {
+	for i, at := range first {
+		if at == i {
 			continue
 		}
 		out[i] = out[at]
@@ -189,7 +204,6 @@ func (s *Store) repeatsOf(events []Inbound, out []Received) []Received {
 			out[i].Outcome = Repeat
 		}
 	}
-	return out
 }
 
 // failures has, by user, the error that one of his events in this slice met. His later ones are not stored before it: when all

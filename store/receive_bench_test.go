@@ -16,7 +16,7 @@ import (
 // BenchmarkReceive takes slices of new messages of 1,000 known users in; an op is one message.
 func BenchmarkReceive(b *testing.B) {
 	for _, db := range []string{"sqlite", "postgres"} {
-		for _, size := range []int{1, 8, 32, 64} {
+		for _, size := range []int{1, 8, 16, 32, 64} {
 			b.Run(fmt.Sprintf("%s/%d", db, size), func(b *testing.B) {
 				var s *store.Store
 				switch {

@@ -16,11 +16,12 @@ import (
 // receiveParams make the plans generic and independent of the statistics of a young database: with small slices PostgreSQL
 // would otherwise plan each call anew, which costs more than the call.
 var receiveParams = map[string]any{
-	"plan_cache_mode":  "force_generic_plan",
-	"enable_seqscan":   "off",
-	"enable_hashjoin":  "off",
-	"enable_mergejoin": "off",
-	"jit":              "off", // compiling costs more than the call
+	"plan_cache_mode":   "force_generic_plan",
+	"enable_seqscan":    "off",
+	"enable_hashjoin":   "off",
+	"enable_bitmapscan": "off",
+	"enable_mergejoin":  "off",
+	"jit":               "off", // compiling costs more than the call
 }
 
 // receivePool makes the connections on which slices are taken in. They lead where the others lead, but speak PostgreSQL's

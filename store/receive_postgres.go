@@ -5,18 +5,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"sync/atomic"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // postgresReceiver keeps connections of its own: see receivePool.
-type postgresReceiver struct{ pool *pgxpool.Pool }
+type postgresReceiver struct {
+	pool *pgxpool.Pool
+
+	// watchful is how many slices still look for repeats before they write (see continueSQL).
+	watchful atomic.Int64
+}
+
+// watchfulSlices: repeats come in crowds, when a messenger had no answer for a while.
+const watchfulSlices = 256
 
 func newPostgresReceiver(url string) (*postgresReceiver, error) {
 	pool, err := receivePool(url)
-	return &postgresReceiver{pool}, err
+	return &postgresReceiver{pool: pool}, err
 }
 
 // atOnce is three: measured at 32 to 256 connections, where one and two leave the machine idle and four stand in each other's way.
@@ -29,18 +39,25 @@ func (r *postgresReceiver) close() error {
 
 // continueSQL takes in plain messages of customers who have an open chat, which most messages are (see continuing): one
 // statement, without the locks and look-ups that everything else needs. Updating the chats in the order of their ids is what
-// locks them. It answers for what it took; what it leaves out — new customers and those who had blocked us, closed chats,
-// conversations that another app holds, repeats, channels that are not active — is the function's. A simultaneous repeat breaks
-// the unique index and with it the whole statement: then all of the slice is the function's.
+// locks them. It answers for what it took; what it leaves out — new customers and those who had blocked us, closed chats and
+// those that changed this moment, conversations that another app holds, channels that are not active — is the function's.
+//
+// It does not look for repeats, which are rare: the unique index refuses one and with it the whole statement, and all of the slice
+// is the function's. For a while then repeats are looked for first, by watchfulSQL, and only they are the function's.
 //
 // What a node of the plan carries costs at its every start and for every row, so only places in the arrays travel through it;
-// what a message holds is fetched from the arrays where the entry is written.
-const continueSQL = `
+// what a message holds is fetched from the arrays where the entry is written. A look-up is a scalar one with LIMIT 1, so that it
+// is one descent of its index whatever the statistics say.
+var continueSQL, watchfulSQL = fmt.Sprintf(takeSQL, ""), fmt.Sprintf(takeSQL, `
+      AND (SELECT id FROM timeline t WHERE t.event_key = ($6::text[])[i.n] AND t.channel_id = ($3)[i.n] AND t.account_id = ($4::text[])[i.n] LIMIT 1) IS NULL`)
+
+const takeSQL = `
 WITH moved AS (
   UPDATE chats c SET
     last_seq         = c.last_seq + 1,
     last_direction   = 'in',
     last_message_at  = i.at,
+    last_message_day = i.at - i.at %% 86400000000,
     unanswered_since = coalesce(c.unanswered_since, i.at),
     closing_since    = NULL,
     agent_due_since  = CASE WHEN c.agent_id IS NOT NULL AND NOT c.on_hold
@@ -48,19 +65,16 @@ WITH moved AS (
     crm_version      = c.crm_version + 1,
     crm_due_at       = coalesce(c.crm_due_at, i.unmoved)
   FROM (
-    SELECT i.n, c.id AS place, s.unmoved, s.unmoved + s.offset_us AS at
+    SELECT i.n, c.place, s.unmoved, s.unmoved + s.offset_us AS at
     FROM (SELECT (extract(epoch from clock_timestamp()) * 1000000)::bigint AS unmoved, offset_us FROM clock LIMIT 1) s
-    CROSS JOIN unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[]) WITH ORDINALITY
-      AS i (environment_id, channel_id, account_id, user_id, event_key, n)
-    CROSS JOIN LATERAL (SELECT id FROM identities WHERE channel_id = i.channel_id AND external_id = i.user_id
-                        AND environment_id = i.environment_id AND blocked_at IS NULL LIMIT 1) d
-    CROSS JOIN LATERAL (SELECT id FROM chats WHERE identity_id = d.id AND closed_at IS NULL LIMIT 1) c
-    WHERE i.channel_id = ANY (ARRAY(SELECT id FROM channels WHERE id = ANY ($3) AND state = 'active'))
-      AND (SELECT id FROM timeline t WHERE t.channel_id = i.channel_id AND t.account_id = i.account_id AND t.event_key = i.event_key LIMIT 1) IS NULL
+    CROSS JOIN generate_series(1, cardinality($1::int[])) AS i (n)
+    CROSS JOIN LATERAL (SELECT id, ctid AS place FROM chats WHERE user_id = ($5::text[])[i.n] AND channel_id = ($3::uuid[])[i.n]
+                        AND environment_id = ($2::uuid[])[i.n] AND closed_at IS NULL LIMIT 1) c
+    WHERE ($3)[i.n] = ANY (ARRAY(SELECT id FROM channels WHERE id = ANY ($3) AND state = 'active'))
+      AND ($5)[i.n] <> ALL (ARRAY(SELECT external_id FROM identities WHERE external_id = ANY ($5) AND channel_id = ANY ($3) AND blocked_at IS NOT NULL))%s
     ORDER BY c.id
   ) i
-  -- Spelled so that no index of open chats answers it: the chat is found by its id.
-  WHERE c.id = i.place AND coalesce(c.closed_at, 0) = 0 AND c.thread_owner <> 'other'
+  WHERE c.ctid = i.place AND coalesce(c.closed_at, 0) = 0 AND c.thread_owner <> 'other'
   RETURNING i.n, c.id, c.last_seq, c.last_message_at, c.agent_id,
     CASE WHEN c.agent_id IS NULL AND c.held_reason IS NULL
           AND c.queue_id = ANY (ARRAY(SELECT id FROM queues WHERE environment_id = ANY ($2) AND rule = 'to_all_agents'))
@@ -68,13 +82,13 @@ WITH moved AS (
 ), entries AS (
   INSERT INTO timeline (id, environment_id, chat_id, seq, kind, at, direction, author, text, state, channel_id, account_id,
                         event_key, external_id, provider_at)
-  SELECT ($7::uuid[])[n], ($2)[n], id, last_seq, 'message', last_message_at, 'in', 'client', ($8::text[])[n], 'received', ($3)[n], ($4)[n],
-         ($6)[n], ($9::text[])[n], ($10::bigint[])[n] FROM moved
+  SELECT ($7::uuid[])[n], ($2::uuid[])[n], id, last_seq, 'message', last_message_at, 'in', 'client', ($8::text[])[n], 'received', ($3)[n], ($4::text[])[n],
+         ($6::text[])[n], ($9::text[])[n], ($10::bigint[])[n] FROM moved
 )
-SELECT ($1::int[])[n], 'stored', id, last_seq, false, agent_id, queue_id, false FROM moved`
+SELECT ($1)[n], 'stored', id, last_seq, false, agent_id, queue_id, false FROM moved`
 
 // columns are the parameters of continueSQL: one array for each field.
-func columns(items []receiveItem) []any {
+func columns(items []*receiveItem) []any {
 	return []any{
 		column(items, func(i *receiveItem) int32 { return int32(i.Ord) }), //nolint:gosec // of one slice
 		column(items, func(i *receiveItem) pgtype.UUID { return pgUUID(i.EnvironmentID) }),
@@ -89,10 +103,10 @@ func columns(items []receiveItem) []any {
 	}
 }
 
-func column[T any](items []receiveItem, of func(*receiveItem) T) pgtype.FlatArray[T] {
+func column[T any](items []*receiveItem, of func(*receiveItem) T) pgtype.FlatArray[T] {
 	all := make(pgtype.FlatArray[T], len(items))
-	for i := range items {
-		all[i] = of(&items[i])
+	for i, item := range items {
+		all[i] = of(item)
 	}
 	return all
 }
@@ -101,12 +115,16 @@ func pgUUID(id [16]byte) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true
 
 // continuing picks what may ride in continueSQL: plain messages, and of each customer the first of the slice at most, so that
 // his order stands.
-func continuing(items []receiveItem) []receiveItem {
-	type sender struct{ channel, user string }
-	ride := make([]receiveItem, 0, len(items))
+func continuing(items []receiveItem) []*receiveItem {
+	type sender struct {
+		channel uuid.UUID
+		user    string
+	}
+	ride := make([]*receiveItem, 0, len(items))
 	met := make(map[sender]bool, len(items))
-	for _, i := range items {
-		who := sender{string(i.ChannelID[:]), i.UserID}
+	for at := range items {
+		i := &items[at]
+		who := sender{i.ChannelID, i.UserID}
 		if !met[who] && i.plain() {
 			ride = append(ride, i)
 		}
@@ -124,17 +142,23 @@ func (r *postgresReceiver) receive(ctx context.Context, s *Store, items []receiv
 		out[i].Outcome = Dropped // PostgreSQL answers only for active channels
 	}
 	if ride := continuing(items); len(ride) > 0 {
-		err := r.ask(ctx, out, continueSQL, columns(ride)...)
+		err := r.ask(ctx, out, r.shortest(), columns(ride)...)
 		if err != nil && !s.d.duplicate(err) && !s.d.deadlock(err) {
 			return nil, fmt.Errorf("receive %d events: %w", len(items), err)
 		}
+		if s.d.duplicate(err) {
+			r.watchful.Store(watchfulSlices)
+		}
 	}
-	left := slices.DeleteFunc(slices.Clone(items), func(i receiveItem) bool { return out[i.Ord].Outcome == Stored })
+	var left []receiveItem
+	for i := range items {
+		if out[items[i].Ord].Outcome != Stored {
+			items[i].withIDs()
+			left = append(left, items[i])
+		}
+	}
 	if len(left) == 0 {
 		return out, nil
-	}
-	for i := range left {
-		left[i].withIDs()
 	}
 	input, err := json.Marshal(left)
 	if err == nil {
@@ -146,6 +170,14 @@ func (r *postgresReceiver) receive(ctx context.Context, s *Store, items []receiv
 	return out, nil
 }
 
+// shortest is the statement for plain messages.
+func (r *postgresReceiver) shortest() string {
+	if r.watchful.Load() > 0 && r.watchful.Add(-1) >= 0 {
+		return watchfulSQL
+	}
+	return continueSQL
+}
+
 // ask runs one statement and, once it is committed, notes its answers in out, by their Ord.
 func (r *postgresReceiver) ask(ctx context.Context, out []Received, q string, args ...any) error {
 	on, err := r.pool.Acquire(ctx)
@@ -153,7 +185,14 @@ func (r *postgresReceiver) ask(ctx context.Context, out []Received, q string, ar
 		return err
 	}
 	defer on.Release()
-	rows, err := on.Query(ctx, q, append([]any{execMode(on.Conn())}, args...)...)
+	// The deadline is the connection's own: to heed a context, pgx starts a goroutine for every statement.
+	wire := on.Conn().PgConn().Conn()
+	deadline, _ := ctx.Deadline()
+	if err := wire.SetDeadline(deadline); err != nil {
+		return err
+	}
+	defer func() { _ = wire.SetDeadline(time.Time{}) }() // a connection that is broken is not used again
+	rows, err := on.Query(context.Background(), q, append([]any{execMode(on.Conn())}, args...)...)
 	if err != nil {
 		return err
 	}

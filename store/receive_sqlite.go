@@ -94,16 +94,16 @@ WHERE t.channel_id = ? AND t.account_id = ? AND t.event_key = ?`
 
 	sqlKeyValid = `SELECT count(*) FROM secret_keys WHERE environment_id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`
 
-	sqlNewChat = `INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, contact_id, weight, opened_at, held_reason,
-last_seq, last_direction, last_message_at, unanswered_since, crm_due_at, thread_owner, thread_app, thread_since, bot_due_since)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 2, 'in', ?9, ?9, ?11, ?12, ?13, CASE WHEN ?12 <> '' THEN ?9 END, CASE WHEN ?12 = 'other' THEN ?9 END)
+	sqlNewChat = `INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, user_id, contact_id, weight, opened_at, held_reason,
+last_seq, last_direction, last_message_at, last_message_day, unanswered_since, crm_due_at, thread_owner, thread_app, thread_since, bot_due_since)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?14, ?7, ?8, ?9, ?10, 2, 'in', ?9, ?9 - ?9 % 86400000000, ?9, ?11, ?12, ?13, CASE WHEN ?12 <> '' THEN ?9 END, CASE WHEN ?12 = 'other' THEN ?9 END)
 RETURNING id, last_seq, ` + sqlAudience
 
 	sqlOpened = `INSERT INTO timeline (id, environment_id, chat_id, seq, kind, at, author) VALUES (?, ?, ?, 1, 'opened', ?, 'client')`
 
 	sqlThread = `SELECT owner, app FROM threads WHERE channel_id = ? AND external_id = ?`
 
-	sqlMessageCame = `UPDATE chats SET last_seq = last_seq + 1, last_direction = 'in', last_message_at = ?1,
+	sqlMessageCame = `UPDATE chats SET last_seq = last_seq + 1, last_direction = 'in', last_message_at = ?1, last_message_day = ?1 - ?1 % 86400000000,
 unanswered_since = coalesce(unanswered_since, ?1), closing_since = NULL,
 agent_due_since = CASE WHEN agent_id IS NOT NULL AND NOT on_hold THEN coalesce(agent_due_since, ?1) ELSE agent_due_since END,
 bot_due_since = CASE WHEN thread_owner = 'other' AND unanswered_since IS NULL THEN ?1 ELSE bot_due_since END,
@@ -328,7 +328,7 @@ func (t *sqliteTaking) open(i *receiveItem, who sqliteCustomer, ch *sqliteChanne
 	if err := t.row(sqlThread, i.ChannelID, i.UserID).Scan(&owner, &app); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Received{}, err
 	}
-	out, err := t.place(sqlNewChat, i.NewChat, i.EnvironmentID, number, i.ChannelID, ch.queue, who.id, who.contact, ch.weight, t.now, held, t.unmoved, owner, app)
+	out, err := t.place(sqlNewChat, i.NewChat, i.EnvironmentID, number, i.ChannelID, ch.queue, who.id, who.contact, ch.weight, t.now, held, t.unmoved, owner, app, i.UserID)
 	if err != nil {
 		return Received{}, err
 	}

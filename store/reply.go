@@ -88,7 +88,7 @@ func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 	}
 	after, err = s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
 		return answered(s.sends(q)).
-			Set("last_direction = ?", chat.Out).Set("last_message_at = ?", At(now)).Set("closing_since = NULL").
+			Set("last_direction = ?", chat.Out).Set("last_message_at = ?", At(now)).Set("last_message_day = ?", dayOf(now)).Set("closing_since = NULL").
 			Set("first_reply_at = coalesce(first_reply_at, ?)", At(now)).
 			Where("closed_at IS NULL")
 	})

@@ -77,9 +77,9 @@ func (s *Store) startedChat(ctx context.Context, tx bun.Tx, environment uuid.UUI
 		return Chat{}, fmt.Errorf("number a chat: %w", err)
 	}
 	c := Chat{
-		ID: newID(), EnvironmentID: environment, Number: number, ChannelID: ch.ID, QueueID: ch.QueueID, IdentityID: identity.ID, ContactID: identity.ContactID,
+		ID: newID(), EnvironmentID: environment, Number: number, ChannelID: ch.ID, QueueID: ch.QueueID, IdentityID: identity.ID, UserID: identity.ExternalID, ContactID: identity.ContactID,
 		Weight: ch.Weight, OpenedAt: At(now), AgentID: n.Agent, AssignedAt: At(now), AcceptedAt: At(now), AssignmentVersion: 1,
-		LastSeq: 1, LastMessageAt: At(now), CRMVersion: 1, OutVersion: 1, ThreadOwner: thread.Owner,
+		LastSeq: 1, LastMessageAt: At(now), LastMessageDay: dayOf(now), CRMVersion: 1, OutVersion: 1, ThreadOwner: thread.Owner,
 	}
 	if _, err := tx.NewInsert().Model(&c).Exec(ctx); err != nil {
 		return Chat{}, fmt.Errorf("open a chat: %w", err)

@@ -45,3 +45,6 @@ func (t Time) Ptr() *time.Time {
 	}
 	return &t.Time
 }
+
+// dayOf is the start of a moment's day, in UTC.
+func dayOf(t time.Time) Time { return At(t.UTC().Truncate(24 * time.Hour)) }

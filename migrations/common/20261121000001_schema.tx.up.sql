@@ -291,6 +291,7 @@ CREATE TABLE identities (
   profile_tries  int NOT NULL DEFAULT 0,
   UNIQUE (channel_id, external_id)
 );
+CREATE INDEX identities_blocked ON identities (external_id, channel_id) WHERE blocked_at IS NOT NULL;
 CREATE INDEX identities_contact ON identities (contact_id);
 CREATE INDEX identities_profile ON identities (channel_id, profile_at) WHERE profile_at IS NOT NULL;
 
@@ -308,21 +309,33 @@ CREATE TABLE threads (
 
 CREATE TABLE chats (
   id                 uuid PRIMARY KEY,
+  -- What an index knows stands first. At every change of a chat PostgreSQL compares these columns before and after, each by a walk
+  -- from the row's start; where none of them moved, no index hears of the change (HOT).
   environment_id     uuid NOT NULL,
-  number             bigint NOT NULL,
   channel_id         uuid NOT NULL,
-  queue_id           uuid,
   identity_id        uuid NOT NULL,
   contact_id         uuid NOT NULL,
-  weight             int NOT NULL,
   opened_at          bigint NOT NULL,
-  held_reason        text,                        -- stored, but shown and routed only once released: key_expired
+  weight             int NOT NULL,
+  on_hold            boolean NOT NULL DEFAULT false,
+  closed_at          bigint,
+  queue_id           uuid,
   agent_id           uuid,
   assigned_at        bigint,
   accepted_at        bigint,
+  agent_due_since    bigint,                      -- unanswered, with an agent, not on hold: max(unanswered_since, assigned_at)
+  closing_since      bigint,                      -- the last message is ours: when it was delivered
+  last_message_day   bigint,                      -- of last_message_at: the month is looked for by the day, since most messages do not move it
+  bot_due_since      bigint,                      -- another app has it and leaves the client unanswered: since when
+  thread_due_at      bigint,                      -- unmoved: when what thread_wish says is due; while it is being asked, the end of that lease
+  crm_due_at         bigint,                      -- unmoved: when the lane to the CRM has something to do; NULL: nothing
+  out_due_at         bigint,                      -- unmoved: the lane to the messenger; 9223372036854775807: its channel is not active
+  user_id            text NOT NULL,               -- the customer's id on the messenger, as in identities: his messages find his open chat by it
+  thread_owner       text NOT NULL DEFAULT '',    -- who holds the conversation at the messenger (see threads): us, other, nobody; empty: the
+                                                  -- messenger never said. other: no agent has it, nobody is asked to, nothing is sent
+  held_reason        text,                        -- stored, but shown and routed only once released: key_expired
+  number             bigint NOT NULL,
   assignment_version bigint NOT NULL DEFAULT 0,
-  on_hold            boolean NOT NULL DEFAULT false,
-  closed_at          bigint,
   close_reason       text NOT NULL DEFAULT '',
   closed_by          uuid,                        -- the agent; NULL: nobody or a process
   reopened           int NOT NULL DEFAULT 0,
@@ -330,27 +343,18 @@ CREATE TABLE chats (
   last_seq           bigint NOT NULL DEFAULT 0,
   last_direction     text NOT NULL DEFAULT '',    -- in, out: of the last message (b9)
   last_message_at    bigint,
-  -- The month is looked for by the day: a message rarely moves an index, so that PostgreSQL can change a chat in place (HOT).
-  last_message_day   bigint GENERATED ALWAYS AS (last_message_at - last_message_at % 86400000000) STORED,
   unanswered_since   bigint,                      -- first client message since our last reply
   answered_from      bigint,                      -- what unanswered_since was before the last reply; it returns if that fails
   first_reply_at     bigint,
-  closing_since      bigint,                      -- the last message is ours: when it was delivered
-  agent_due_since    bigint,                      -- unanswered, with an agent, not on hold: max(unanswered_since, assigned_at)
   look_at            bigint NOT NULL DEFAULT 0,   -- nobody could take it: next look
   transfer_why       text NOT NULL DEFAULT '',    -- why the last look moved it or left it
-  -- who holds the conversation at the messenger (see threads); other: no agent has it, nobody is asked to, nothing is sent
-  thread_owner       text NOT NULL DEFAULT '',    -- us, other, nobody; empty: the messenger never said
   thread_app         text NOT NULL DEFAULT '',
   thread_since       bigint,
-  bot_due_since      bigint,                      -- another app has it and leaves the client unanswered: since when
   thread_wish        text NOT NULL DEFAULT '',    -- take, release: what is to be asked of the messenger
-  thread_due_at      bigint,                      -- unmoved: when; while it is being asked, the end of that lease
   thread_tries       int NOT NULL DEFAULT 0,      -- how often it was asked: the fence of who asks
   -- lane to the CRM
   crm_seq            bigint NOT NULL DEFAULT 0,   -- everything up to here is proven or refused
   crm_version        bigint NOT NULL DEFAULT 1,   -- moves with every change the CRM should see
-  crm_due_at         bigint,                      -- unmoved; NULL: nothing to do
   crm_owner          text NOT NULL DEFAULT '',
   crm_until          bigint,
   crm_fence          bigint NOT NULL DEFAULT 0,
@@ -361,12 +365,12 @@ CREATE TABLE chats (
   out_seq            bigint NOT NULL DEFAULT 0,   -- every outgoing message up to here is settled
   out_version        bigint NOT NULL DEFAULT 1,
   out_refused        bigint NOT NULL DEFAULT 0,   -- the out_version whose messages fail untried: the messenger refused the whole channel; 0: none
-  out_due_at         bigint,                      -- unmoved; 9223372036854775807: its channel is not active
   out_owner          text NOT NULL DEFAULT '',
   out_until          bigint,
   out_fence          bigint NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX chats_one_open ON chats (identity_id) WHERE closed_at IS NULL;
+CREATE UNIQUE INDEX chats_customer ON chats (user_id, channel_id) WHERE closed_at IS NULL;
 CREATE INDEX chats_list ON chats (environment_id, id);
 CREATE INDEX chats_contact ON chats (contact_id);
 CREATE INDEX chats_channel ON chats (channel_id);
@@ -417,8 +421,8 @@ CREATE TABLE timeline (
   crm_error      text NOT NULL DEFAULT '',        -- refused by the CRM; a visible placeholder, can be redriven
   UNIQUE (chat_id, seq)
 );
--- What decides a repeat.
-CREATE UNIQUE INDEX timeline_event ON timeline (channel_id, account_id, event_key) WHERE event_key IS NOT NULL;
+-- What decides a repeat. The key tells most entries apart by itself, so it is compared first.
+CREATE UNIQUE INDEX timeline_event ON timeline (event_key, channel_id, account_id) WHERE event_key IS NOT NULL;
 CREATE UNIQUE INDEX timeline_album ON timeline (channel_id, account_id, album) WHERE album IS NOT NULL;
 CREATE INDEX timeline_target ON timeline (target_id) WHERE target_id IS NOT NULL;
 CREATE INDEX timeline_refused ON timeline (environment_id, id) WHERE crm_error <> '';

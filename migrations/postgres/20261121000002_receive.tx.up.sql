@@ -12,6 +12,7 @@ ALTER TABLE timeline
   ALTER COLUMN account_id TYPE text COLLATE "C",
   ALTER COLUMN event_key TYPE text COLLATE "C",
   ALTER COLUMN external_id TYPE text COLLATE "C";
+ALTER TABLE chats ALTER COLUMN user_id TYPE text COLLATE "C";
 ALTER TABLE parts ALTER COLUMN external_id TYPE text COLLATE "C";
 
 CREATE TYPE receive_item AS (
@@ -134,12 +135,12 @@ BEGIN
                                  AND t.album = i.album LIMIT 1) IS NULL)
       ORDER BY owners[i.ordinality], i.ord
     ), born AS (
-      INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, contact_id, weight, opened_at, held_reason,
-                         last_seq, last_message_at, crm_due_at, thread_owner, thread_app, thread_since)
-      SELECT l.new_chat, l.environment_id, nextval('chat_numbers'), ch.id, ch.queue_id, d.id, d.contact_id, ch.weight, now_us,
+      INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, user_id, contact_id, weight, opened_at, held_reason,
+                         last_seq, last_message_at, last_message_day, crm_due_at, thread_owner, thread_app, thread_since)
+      SELECT l.new_chat, l.environment_id, nextval('chat_numbers'), ch.id, ch.queue_id, d.id, d.external_id, d.contact_id, ch.weight, now_us,
              CASE WHEN NOT EXISTS (SELECT 1 FROM secret_keys k WHERE k.environment_id = l.environment_id AND k.revoked_at IS NULL
                                    AND (k.expires_at IS NULL OR k.expires_at > now_us)) THEN 'key_expired' END,
-             1, now_us, unmoved, coalesce(t.owner, ''), coalesce(t.app, ''), CASE WHEN t.owner IS NOT NULL THEN now_us END
+             1, now_us, now_us - now_us % 86400000000, unmoved, coalesce(t.owner, ''), coalesce(t.app, ''), CASE WHEN t.owner IS NOT NULL THEN now_us END
       FROM lonely l JOIN channels ch ON ch.id = l.channel_id JOIN identities d ON d.id = l.owner
       LEFT JOIN threads t ON t.channel_id = l.channel_id AND t.external_id = l.user_id
     ), entries AS (
@@ -196,6 +197,7 @@ BEGIN
       last_seq         = g.seq,
       last_direction   = CASE WHEN g.spoken THEN 'in' ELSE c.last_direction END,
       last_message_at  = CASE WHEN g.spoken THEN now_us ELSE c.last_message_at END,
+      last_message_day = CASE WHEN g.spoken THEN now_us - now_us % 86400000000 ELSE c.last_message_day END,
       unanswered_since = CASE WHEN g.spoken THEN coalesce(c.unanswered_since, now_us) ELSE c.unanswered_since END,
       closing_since    = CASE WHEN g.spoken THEN NULL ELSE c.closing_since END,
       agent_due_since  = CASE WHEN g.spoken AND c.agent_id IS NOT NULL AND NOT c.on_hold AND c.closed_at IS NULL

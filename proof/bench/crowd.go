@@ -67,10 +67,10 @@ func (c *crowd) grow(ctx context.Context, to int) error {
 	}
 	chats := fmt.Sprintf(`WITH team AS (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n, count(*) OVER () AS size
 			FROM (SELECT id FROM agents ORDER BY created_at DESC, id LIMIT %d) newest)
-		INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, contact_id, weight, opened_at, agent_id, assigned_at,
-			accepted_at, last_seq, last_direction, last_message_at, unanswered_since, agent_due_since, closing_since)
-		SELECT made.id, ch.environment_id, i, ch.id, ch.queue_id, made.id, made.id, 1, at, team.id, at,
-			at, 2, CASE WHEN i %% 2 = 0 THEN 'in' ELSE 'out' END, at,
+		INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, user_id, contact_id, weight, opened_at, agent_id, assigned_at,
+			accepted_at, last_seq, last_direction, last_message_at, last_message_day, unanswered_since, agent_due_since, closing_since)
+		SELECT made.id, ch.environment_id, i, ch.id, ch.queue_id, made.id, 'customer ' || i, made.id, 1, at, team.id, at,
+			at, 2, CASE WHEN i %% 2 = 0 THEN 'in' ELSE 'out' END, at, at - at %% 86400000000,
 			CASE WHEN i %% 2 = 0 THEN at END, CASE WHEN i %% 2 = 0 THEN at END, CASE WHEN i %% 2 = 1 THEN at END
 		FROM (SELECT *, %s AS at FROM channels WHERE kind = 'telegram') ch, generate_series($1::int, $2::int) i
 		CROSS JOIN LATERAL (SELECT %s AS id) made

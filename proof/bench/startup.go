@@ -53,9 +53,9 @@ func startup(ctx context.Context, b *bench) error {
 
 // dirty makes closed chats that the CRM should be told of again, in SQL as grow does.
 func (c *crowd) dirty(ctx context.Context, n int) error {
-	chats := fmt.Sprintf(`INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, contact_id, weight, opened_at, closed_at,
-			close_reason, last_seq, last_direction, last_message_at, crm_due_at)
-		SELECT made.id, ch.environment_id, i, ch.id, ch.queue_id, made.id, made.id, 1, at, at, 'Closed by agent', 2, 'out', at, at
+	chats := fmt.Sprintf(`INSERT INTO chats (id, environment_id, number, channel_id, queue_id, identity_id, user_id, contact_id, weight, opened_at, closed_at,
+			close_reason, last_seq, last_direction, last_message_at, last_message_day, crm_due_at)
+		SELECT made.id, ch.environment_id, i, ch.id, ch.queue_id, made.id, 'customer ' || i, made.id, 1, at, at, 'Closed by agent', 2, 'out', at, at - at %% 86400000000, at
 		FROM (SELECT *, %s AS at FROM channels WHERE kind = 'telegram') ch, generate_series($1::int, $2::int) i
 		CROSS JOIN LATERAL (SELECT %s AS id) made`, now, chatID("i"))
 	if err := c.fill(ctx, chats, 0, n); err != nil {
