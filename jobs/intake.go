@@ -45,29 +45,27 @@ type Intake struct {
 	queue *intakeQueue
 	uses  *channelUses
 
-	storing, telling sync.WaitGroup
-	stopTelling      context.CancelFunc
+	beside     sync.WaitGroup
+	stopBeside context.CancelFunc
 }
 
 // NewIntake starts an intake. Close ends it.
 func NewIntake(j *Jobs) *Intake {
-	in := &Intake{jobs: j, queue: newIntakeQueue(), uses: newChannelUses(j.Store, j.Log)}
-	var telling context.Context
-	telling, in.stopTelling = context.WithCancel(context.Background())
-	for range j.Store.ReceiversAtOnce() {
-		in.storing.Go(in.write)
-	}
-	in.telling.Go(func() { in.queue.remind(telling) })
-	in.telling.Go(func() { in.uses.run(telling) })
+	in := &Intake{jobs: j, queue: newIntakeQueue(j.Store.ReceiversAtOnce()), uses: newChannelUses(j.Store, j.Log)}
+	var beside context.Context
+	beside, in.stopBeside = context.WithCancel(context.Background())
+	in.beside.Go(func() { in.uses.run(beside) })
+	in.beside.Go(func() { in.remind(beside) })
 	return in
 }
 
 // Close refuses further deliveries, finishes those that wait, and writes the counters.
 func (in *Intake) Close() {
 	in.queue.close()
-	in.storing.Wait()
-	in.stopTelling()
-	in.telling.Wait()
+	in.write()
+	in.queue.wait()
+	in.stopBeside()
+	in.beside.Wait()
 }
 
 // Deliver stores one delivery and returns when it is settled: nil means that the messenger may forget it. Any error means that
@@ -122,6 +120,7 @@ func (in *Intake) deliverWords(ctx context.Context, ch *store.Channel, events []
 	if err := in.queue.put(w); err != nil {
 		return Taken{}, err
 	}
+	in.lead()
 	select {
 	case out := <-w.settled:
 		return countTaken(out)
@@ -158,29 +157,69 @@ func countTaken(out []store.Received) (Taken, error) {
 	return t, nil
 }
 
-// write stores slice after slice until the queue is closed and empty.
+// lead stores the next slice, if one may begin: the caller whose delivery makes it due does it himself, since handing it to
+// another goroutine and back is much of what a lone delivery would cost. What has become due by then he leaves to others.
+func (in *Intake) lead() {
+	slice := in.queue.take()
+	if slice == nil {
+		return
+	}
+	in.store(slice)
+	if in.queue.ready() {
+		go in.write()
+	}
+}
+
+// write stores slice after slice, as long as one may begin.
 func (in *Intake) write() {
 	for slice := in.queue.take(); slice != nil; slice = in.queue.take() {
 		in.store(slice)
-		in.queue.done(slice)
+	}
+}
+
+// remind has the queue looked at every intakePatience until ctx ends: time makes deliveries due, too.
+func (in *Intake) remind(ctx context.Context) {
+	tick := time.NewTicker(intakePatience)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if in.queue.ready() {
+				go in.write()
+			}
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
 // store commits one slice. Its deadline is its own: no single caller may take the others' transaction away.
 func (in *Intake) store(slice []*waiting) {
+	defer in.queue.done(slice)
 	ctx, cancel := context.WithTimeout(context.Background(), intakeDeadline)
 	defer cancel()
-	var events []store.Inbound
+	events := eventsOf(slice)
+	out := in.jobs.Store.Receive(ctx, events)
+	in.comeBack(ctx, events, out)
+	first := 0
+	for _, w := range slice {
+		end := first + len(w.events)
+		in.settle(w, out[first:end:end])
+		first = end
+	}
+	in.tell(events, out)
+}
+
+func eventsOf(slice []*waiting) []store.Inbound {
+	n := 0
+	for _, w := range slice {
+		n += len(w.events)
+	}
+	events := make([]store.Inbound, 0, n)
 	for _, w := range slice {
 		events = append(events, w.events...)
 	}
-	out := in.jobs.Store.Receive(ctx, events)
-	in.comeBack(ctx, events, out)
-	in.tell(events, out)
-	for _, w := range slice {
-		in.settle(w, out[:len(w.events):len(w.events)])
-		out = out[len(w.events):]
-	}
+	return events
 }
 
 // settle counts what became of one delivery and tells its caller.

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -13,8 +12,10 @@ import (
 // intakeQueue holds the deliveries that wait for a transaction, in the order they came. Several transactions may run at once;
 // none has a user of another one's, so that each user's order stands and two transactions rarely meet in a chat.
 type intakeQueue struct {
+	atOnce int // transactions at most
+
 	mu      sync.Mutex
-	changed *sync.Cond
+	ended   *sync.Cond // closed, empty, and no transaction under way
 	waiting []*waiting
 	writing int               // transactions under way
 	users   map[senderKey]int // whose deliveries are in them
@@ -30,9 +31,9 @@ type senderKey struct {
 
 func senderOf(e store.Inbound) senderKey { return senderKey{e.ChannelID, e.Event.User.ID} }
 
-func newIntakeQueue() *intakeQueue {
-	q := &intakeQueue{users: map[senderKey]int{}, held: map[uuid.UUID]int{}}
-	q.changed = sync.NewCond(&q.mu)
+func newIntakeQueue(atOnce int) *intakeQueue {
+	q := &intakeQueue{atOnce: atOnce, users: map[senderKey]int{}, held: map[uuid.UUID]int{}}
+	q.ended = sync.NewCond(&q.mu)
 	return q
 }
 
@@ -49,51 +50,37 @@ func (q *intakeQueue) put(w *waiting) error {
 	q.held[w.environment()]++
 	w.since = time.Now()
 	q.waiting = append(q.waiting, w)
-	if q.due() {
-		q.changed.Signal()
-	}
 	return nil
 }
 
 // due reports whether a transaction may begin. A few deliveries wait for the one under way: it costs less that they ride
 // together than that they ride sooner. Of one that is stuck they do not wait long.
 func (q *intakeQueue) due() bool {
-	if len(q.waiting) == 0 {
+	if len(q.waiting) == 0 || q.writing == q.atOnce {
 		return false
 	}
-	return q.writing == 0 || len(q.waiting) >= intakeSpread || time.Since(q.waiting[0].since) > intakePatience
+	return q.writing == 0 || len(q.waiting) >= intakeSpread || q.closed || time.Since(q.waiting[0].since) > intakePatience
 }
 
-// remind has the queue looked at again every intakePatience until ctx ends: time makes deliveries due, too.
-func (q *intakeQueue) remind(ctx context.Context) {
-	tick := time.NewTicker(intakePatience)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			q.changed.Signal()
-		case <-ctx.Done():
-			return
-		}
-	}
+// ready is due for those who do not hold the lock.
+func (q *intakeQueue) ready() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.due()
 }
 
-// take waits until a transaction may begin and gives what rides in it; nil once the queue is closed and empty.
+// take begins a transaction, if one may begin, and gives what rides in it; nil: none may. done ends it; then the next one may.
 func (q *intakeQueue) take() []*waiting {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for {
-		if q.due() {
-			if slice := q.pick(); len(slice) > 0 {
-				q.writing++
-				return slice
-			}
-		}
-		if q.closed && len(q.waiting) == 0 {
-			return nil
-		}
-		q.changed.Wait()
+	if !q.due() {
+		return nil
 	}
+	slice := q.pick()
+	if len(slice) > 0 {
+		q.writing++
+	}
+	return slice
 }
 
 // pick removes up to intakeSlice events, whole deliveries only and at least one. It leaves those of users in another
@@ -155,12 +142,25 @@ func (q *intakeQueue) done(slice []*waiting) {
 			}
 		}
 	}
-	q.changed.Broadcast()
+	if q.hasEnded() {
+		q.ended.Broadcast()
+	}
 }
 
+// close refuses further deliveries.
 func (q *intakeQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.changed.Broadcast()
+}
+
+func (q *intakeQueue) hasEnded() bool { return q.closed && len(q.waiting) == 0 && q.writing == 0 }
+
+// wait returns once a closed queue is empty and no transaction is under way.
+func (q *intakeQueue) wait() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for !q.hasEnded() {
+		q.ended.Wait()
+	}
 }

@@ -13,7 +13,7 @@ import (
 // A flood of one environment fills its share and no more, however long the database is stuck and though nobody waits for these
 // deliveries any more: the others' are taken.
 func TestAFloodOfOneEnvironmentLeavesTheOthersTheirIntake_M_4(t *testing.T) {
-	q := newIntakeQueue()
+	q := newIntakeQueue(1)
 	flooded, other := uuid.New(), uuid.New()
 	of := func(environment uuid.UUID) *waiting {
 		return &waiting{events: []store.Inbound{{EnvironmentID: environment, Event: channels.Event{User: channels.User{ID: uuid.NewString()}}}}}
