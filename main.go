@@ -74,9 +74,9 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	return nil
 }
 
-// gcPercent trades a few megabytes for half the garbage collections: what lives long is small beside what a burst of
+// gcPercent trades a few megabytes for a quarter of the garbage collections: what lives long is small beside what a burst of
 // webhooks leaves. GOGC in the environment overrules it.
-const gcPercent = 200
+const gcPercent = 400
 
 func main() {
 	if os.Getenv("GOGC") == "" {

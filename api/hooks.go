@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -132,7 +131,7 @@ func (s *Server) readHook(ctx context.Context, c *fiber.Ctx, a channels.Adapter,
 		Method: c.Method(),
 		Header: func(name string) string { return c.Get(name) },
 		Query:  func(name string) string { return c.Query(name) },
-		Body:   bytes.Clone(c.Request().Body()), // as it came, for it is not packed; its memory is used for the next request
+		Body:   c.Request().Body(), // as it came, for it is not packed; takeBody made its memory ours
 	}
 	if group, is := a.(channels.Group); is && r.Method == http.MethodPost {
 		return s.readGroup(ctx, a, group, kind, id, r)

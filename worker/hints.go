@@ -37,8 +37,9 @@ type Hints struct {
 
 	mu     sync.Mutex
 	looks  map[jobs.Look]bool
-	events []jobs.Event
-	gaps   map[uuid.UUID]bool // environments whose browsers missed events; told with the next that pass
+	events map[uuid.UUID][]wireEvent // by environment
+	kept   int                       // events in events
+	gaps   map[uuid.UUID]bool        // environments whose browsers missed events; told with the next that pass
 	wake   chan struct{}
 
 	local   func(jobs.Look) // a worker in this process; nil: none
@@ -56,7 +57,7 @@ func newHintsBeating(r *redis.Client, log *slog.Logger, beat time.Duration) *Hin
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Hints{
 		tasks: asynq.NewClientFromRedisClient(r), redis: r, log: log, beat: beat,
-		looks: map[jobs.Look]bool{}, gaps: map[uuid.UUID]bool{}, wake: make(chan struct{}, 1), stop: stop,
+		looks: map[jobs.Look]bool{}, events: map[uuid.UUID][]wireEvent{}, gaps: map[uuid.UUID]bool{}, wake: make(chan struct{}, 1), stop: stop,
 	}
 	h.done.Go(func() { h.carry(ctx) })
 	h.done.Go(func() { h.listen(ctx) })
@@ -92,8 +93,9 @@ const eventsKept = 10_000
 // Publish implements jobs.Hints.
 func (h *Hints) Publish(e jobs.Event) {
 	h.mu.Lock()
-	if len(h.events) < eventsKept {
-		h.events = append(h.events, e)
+	if h.kept < eventsKept {
+		h.events[e.Environment] = append(h.events[e.Environment], wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID, SameRoom: e.SameRoom})
+		h.kept++
 	} else {
 		h.gaps[e.Environment] = true
 	}
@@ -133,11 +135,11 @@ func (h *Hints) flush() {
 	looks, events := h.looks, h.events
 	if len(events) > 0 {
 		for env := range h.gaps {
-			events = append(events, jobs.Event{Type: "resync", Environment: env})
+			events[env] = append(events[env], wireEvent{Event: jobs.Event{Type: "resync"}})
 		}
 		clear(h.gaps)
 	}
-	h.looks, h.events = map[jobs.Look]bool{}, nil
+	h.looks, h.events, h.kept = map[jobs.Look]bool{}, map[uuid.UUID][]wireEvent{}, 0
 	h.mu.Unlock()
 	for l := range looks {
 		if err := h.enqueue(lookTask(l)); err != nil {
@@ -150,12 +152,8 @@ func (h *Hints) flush() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), hintTimeout)
 	defer cancel()
-	told := map[uuid.UUID][]wireEvent{}
-	for _, e := range events {
-		told[e.Environment] = append(told[e.Environment], wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID, SameRoom: e.SameRoom})
-	}
 	_, err := h.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for env, all := range told {
+		for env, all := range events {
 			body, err := json.Marshal(all)
 			if err != nil {
 				return err
@@ -165,10 +163,10 @@ func (h *Hints) flush() {
 		return nil
 	})
 	if err != nil {
-		h.log.Debug("events lost", "count", len(events), "error", err)
+		h.log.Debug("events lost", "environments", len(events), "error", err)
 		// Other processes are told with the next events that pass, if not by their own broken connection; the streams here at once.
 		h.mu.Lock()
-		for env := range told {
+		for env := range events {
 			h.gaps[env] = true
 		}
 		h.mu.Unlock()
@@ -189,8 +187,8 @@ const eventChannel = "waggle:events:"
 // wireEvent carries between processes what a browser is not shown.
 type wireEvent struct {
 	jobs.Event
-	AgentID  uuid.UUID `json:"agent_id"`
-	QueueID  uuid.UUID `json:"queue_id"`
+	AgentID  uuid.UUID `json:"agent_id,omitzero"`
+	QueueID  uuid.UUID `json:"queue_id,omitzero"`
 	SameRoom bool      `json:"same_room,omitempty"`
 }
 
