@@ -24,17 +24,16 @@ type hookChannels struct {
 
 // hookChannel is a channel as it was read.
 type hookChannel struct {
-	row  *store.Channel
-	view channels.Channel
-	at   time.Time
+	row     *store.Channel
+	view    channels.Channel
+	at      time.Time
+	reading bool // somebody reads it again
 }
 
-// get returns a channel that was read at most age ago.
+// get returns a channel that was read at most age ago. While somebody reads a busy channel again the others go by what was
+// known, for as long again: they would all read it at once otherwise.
 func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.UUID, age time.Duration) (hookChannel, error) {
-	h.mu.Lock()
-	known, ok := h.read[id]
-	h.mu.Unlock()
-	if ok && known.row.Kind == kind && time.Since(known.at) < age {
+	if known, ok := h.known(kind, id, age); ok {
 		return known, nil
 	}
 	at := time.Now()
@@ -57,6 +56,23 @@ func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.
 		h.read[id] = fresh
 	}
 	return fresh, nil
+}
+
+// known returns a channel that need not be read. Whoever gets none is to read it.
+func (h *hookChannels) known(kind string, id uuid.UUID, age time.Duration) (hookChannel, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known, ok := h.read[id]
+	if !ok || known.row.Kind != kind {
+		return hookChannel{}, false
+	}
+	since := time.Since(known.at)
+	if since < age || age == hookViewAge && known.reading && since < 2*age {
+		return known, true
+	}
+	known.reading = true
+	h.read[id] = known
+	return hookChannel{}, false
 }
 
 // forget makes this process read a channel again: it was changed here.
