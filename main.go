@@ -74,8 +74,8 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	return nil
 }
 
-// gcPercent trades a few megabytes for a quarter of the garbage collections: what lives long is small beside what a burst of
-// webhooks leaves. GOGC in the environment overrules it.
+// gcPercent trades memory, up to five times of what lives, for a quarter of the garbage collections: what lives long is small beside
+// what a burst of webhooks leaves. GOGC in the environment overrules it.
 const gcPercent = 400
 
 func main() {

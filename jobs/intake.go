@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,9 @@ var ErrIntakeBusy = errors.New("too much is waiting to be stored")
 // ErrIntakeShare: as much of one environment is waiting to be stored as may; others have room. The messenger should deliver again.
 var ErrIntakeShare = errors.New("too much of this environment is waiting to be stored")
 
+// errNotStored is for whose transaction broke off by a fault of ours. The messenger should deliver again.
+var errNotStored = errors.New("the delivery was not stored")
+
 // Taken counts what became of one delivery. All of it is final: the messenger may be answered 2xx.
 type Taken struct {
 	Stored, Repeats, Dropped, Parked, Ignored int
@@ -38,8 +42,8 @@ func (t Taken) Plus(o Taken) Taken {
 	return Taken{t.Stored + o.Stored, t.Repeats + o.Repeats, t.Dropped + o.Dropped, t.Parked + o.Parked, t.Ignored + o.Ignored}
 }
 
-// Intake takes deliveries in by natural batching: what arrives while a transaction runs rides together in the next one. There
-// is no timer; a lone delivery goes at once. It is safe for concurrent use.
+// Intake takes deliveries in by natural batching: what arrives while a transaction runs rides together in the next one. No
+// delivery waits for a timer; a lone one goes at once. It is safe for concurrent use.
 type Intake struct {
 	jobs  *Jobs
 	queue *intakeQueue
@@ -62,14 +66,15 @@ func NewIntake(j *Jobs) *Intake {
 // Close refuses further deliveries, finishes those that wait, and writes the counters.
 func (in *Intake) Close() {
 	in.queue.close()
-	in.write()
+	in.begin()
 	in.queue.wait()
 	in.stopBeside()
 	in.beside.Wait()
 }
 
 // Deliver stores one delivery and returns when it is settled: nil means that the messenger may forget it. Any error means that
-// it must deliver all of it again. A caller who goes away before that does not take what was written back.
+// it must deliver all of it again. A caller who goes away before that does not take what was written back; one who leads a
+// transaction stays until it is over, which intakeDeadline bounds.
 //
 // The order of the events stands: words and what is no word are committed in turn.
 func (in *Intake) Deliver(ctx context.Context, ch *store.Channel, d channels.Delivery) (Taken, error) {
@@ -120,7 +125,12 @@ func (in *Intake) deliverWords(ctx context.Context, ch *store.Channel, events []
 	if err := in.queue.put(w); err != nil {
 		return Taken{}, err
 	}
-	in.lead()
+	in.lead(w)
+	select {
+	case out := <-w.settled: // whether ctx has ended meanwhile or not
+		return countTaken(out)
+	default:
+	}
 	select {
 	case out := <-w.settled:
 		return countTaken(out)
@@ -158,21 +168,30 @@ func countTaken(out []store.Received) (Taken, error) {
 }
 
 // lead stores the next slice, if one may begin: the caller whose delivery makes it due does it himself, since handing it to
-// another goroutine and back is much of what a lone delivery would cost. What has become due by then he leaves to others.
-func (in *Intake) lead() {
+// another goroutine and back is much of what a lone delivery would cost. What he has no part in he does not wait for.
+func (in *Intake) lead(w *waiting) {
 	slice := in.queue.take()
 	if slice == nil {
 		return
 	}
+	if !slices.Contains(slice, w) {
+		go in.write(slice)
+		return
+	}
+	defer in.begin()
 	in.store(slice)
-	if in.queue.ready() {
-		go in.write()
+}
+
+// begin has the next slice stored beside the caller, if one may begin.
+func (in *Intake) begin() {
+	if slice := in.queue.take(); slice != nil {
+		go in.write(slice)
 	}
 }
 
-// write stores slice after slice, as long as one may begin.
-func (in *Intake) write() {
-	for slice := in.queue.take(); slice != nil; slice = in.queue.take() {
+// write stores a slice and those after it, as long as one may begin.
+func (in *Intake) write(slice []*waiting) {
+	for ; slice != nil; slice = in.queue.take() {
 		in.store(slice)
 	}
 }
@@ -184,9 +203,7 @@ func (in *Intake) remind(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			if in.queue.ready() {
-				go in.write()
-			}
+			in.begin()
 		case <-ctx.Done():
 			return
 		}
@@ -196,6 +213,13 @@ func (in *Intake) remind(ctx context.Context) {
 // store commits one slice. Its deadline is its own: no single caller may take the others' transaction away.
 func (in *Intake) store(slice []*waiting) {
 	defer in.queue.done(slice)
+	in.begin() // as many as may run at once do
+	settled := 0
+	defer func() {
+		for _, w := range slice[settled:] { // it panicked
+			w.settled <- []store.Received{{Err: errNotStored}}
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), intakeDeadline)
 	defer cancel()
 	events := eventsOf(slice)
@@ -206,6 +230,7 @@ func (in *Intake) store(slice []*waiting) {
 		end := first + len(w.events)
 		in.settle(w, out[first:end:end])
 		first = end
+		settled++
 	}
 	in.tell(events, out)
 }

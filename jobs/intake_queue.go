@@ -62,13 +62,6 @@ func (q *intakeQueue) due() bool {
 	return q.writing == 0 || len(q.waiting) >= intakeSpread || q.closed || time.Since(q.waiting[0].since) > intakePatience
 }
 
-// ready is due for those who do not hold the lock.
-func (q *intakeQueue) ready() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.due()
-}
-
 // take begins a transaction, if one may begin, and gives what rides in it; nil: none may. done ends it; then the next one may.
 func (q *intakeQueue) take() []*waiting {
 	q.mu.Lock()

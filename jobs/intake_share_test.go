@@ -37,3 +37,21 @@ func TestAFloodOfOneEnvironmentLeavesTheOthersTheirIntake_M_4(t *testing.T) {
 	}
 	require.Empty(t, q.held, "what is settled is forgotten")
 }
+
+// A transaction that breaks off by a fault of ours leaves nobody waiting: all who ride in it are told to deliver again, and the next
+// one may begin.
+func TestAPanicLeavesNobodyWaiting(t *testing.T) {
+	in := &Intake{jobs: &Jobs{}, queue: newIntakeQueue(1)} // without a store
+	var riding []*waiting
+	for range 3 {
+		w := &waiting{events: []store.Inbound{{Event: channels.Event{User: channels.User{ID: uuid.NewString()}}}}, settled: make(chan []store.Received, 1)}
+		require.NoError(t, in.queue.put(w))
+		riding = append(riding, w)
+	}
+	require.Panics(t, func() { in.lead(riding[1]) })
+	for _, w := range riding {
+		require.ErrorIs(t, (<-w.settled)[0].Err, errNotStored)
+	}
+	require.NoError(t, in.queue.put(riding[0]))
+	require.Len(t, in.queue.take(), 1)
+}

@@ -165,7 +165,7 @@ func (w *laneWorld) replies(chatID uuid.UUID, text string) uuid.UUID {
 	require.NoError(w, w.db.RunInTx(w.ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		c := new(store.Chat)
 		err := tx.NewUpdate().Model(c).Where("id = ?", chatID).Set("last_seq = last_seq + 1").Set("last_direction = 'out'").
-			Set("last_message_at = ?", store.At(now)).Set("answered_from = coalesce(unanswered_since, answered_from)").
+			Set("last_message_at = ?", store.At(now)).Set("last_message_day = ?", store.At(now.Truncate(24*time.Hour))).Set("answered_from = coalesce(unanswered_since, answered_from)").
 			Set("unanswered_since = NULL").Set("agent_due_since = NULL").Set("closing_since = NULL").
 			Set("out_version = out_version + 1").Set("out_due_at = coalesce(out_due_at, ?)", store.At(unmoved)).
 			Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", store.At(unmoved)).

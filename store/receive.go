@@ -44,9 +44,9 @@ type Received struct {
 	Err       error
 }
 
-// receiver takes a whole slice in, in one transaction. Its slices hold no event twice, no edit beside its own message, and of an
-// album one piece.
+// receiver takes a whole slice in. Its slices hold no event twice, no edit beside its own message, and of an album one piece.
 type receiver interface {
+	// receive answers for each item. With an error only those that are Stored in the answer are committed; it may be nil then.
 	receive(ctx context.Context, s *Store, items []receiveItem) ([]Received, error)
 	// atOnce is how many transactions at once are worth having.
 	atOnce() int
@@ -136,7 +136,7 @@ func rounds(events []Inbound) (all [][]int, first []int) {
 		channel uuid.UUID
 		user    string
 	}
-	// Most slices are plain messages, and need the first map only.
+	// Most slices are plain messages, and need no map but seen.
 	seen := make(map[eventID]int, len(events))
 	var edited map[eventID]bool // messages that an edit has named
 	var albums map[eventID]bool
@@ -219,21 +219,24 @@ func (f failures) note(i receiveItem, err error) {
 }
 
 func (s *Store) receiveRound(ctx context.Context, items []receiveItem, failed failures) []Received {
+	var out []Received
 	var err error
 	if len(failed) == 0 {
-		var out []Received
 		if out, err = s.recv.receive(ctx, s, items); err == nil {
 			return out
 		}
 	}
-	out := make([]Received, len(items))
+	if out == nil {
+		out = make([]Received, len(items))
+	}
 	alone := err == nil || s.d.badData(err) || s.d.deadlock(err)
 	for i := range items {
 		switch before := failed.of(items[i]); {
+		case out[i].Outcome == Stored:
 		case before != nil:
-			out[i].Err = before
+			out[i] = Received{Err: before}
 		case !alone:
-			out[i].Err = err
+			out[i] = Received{Err: err}
 		default:
 			out[i] = s.receiveAlone(ctx, items[i])
 		}

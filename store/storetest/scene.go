@@ -195,11 +195,12 @@ func (sc *Scene) Pass(d time.Duration) {
 	require.NoError(sc.T, sc.Advance(context.Background(), d))
 }
 
-// Look returns a chat as it stands.
+// Look returns a chat as it stands, and requires that the day of its last message is that of the last message.
 func (sc *Scene) Look(chatID uuid.UUID) store.Chat {
 	sc.T.Helper()
 	c, err := sc.Chat(context.Background(), sc.Env, chatID)
 	require.NoError(sc.T, err)
+	require.Equal(sc.T, c.LastMessageAt.Truncate(24*time.Hour), c.LastMessageDay.Time)
 	return c
 }
 
