@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	hookViewAge    = time.Second            // how long a process goes by a channel it has read
+	hookViewAge    = time.Second            // how long a process goes by a channel it has read; twice that while it is being read again
 	hookViewMinAge = 100 * time.Millisecond // how often a wrong proof may make it read the channel again
 )
 
@@ -36,26 +36,34 @@ func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.
 	if known, ok := h.known(kind, id, age); ok {
 		return known, nil
 	}
+	fresh, err := readHookChannel(ctx, s, kind, id)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		if known, ok := h.read[id]; ok {
+			known.reading = false
+			h.read[id] = known
+		}
+		return hookChannel{}, err
+	}
+	if h.read == nil {
+		h.read = map[uuid.UUID]hookChannel{}
+	}
+	// A slower reader must not bring back what is older.
+	if known, ok := h.read[id]; !ok || known.row.Version <= fresh.row.Version {
+		h.read[id] = fresh
+	}
+	return fresh, nil
+}
+
+func readHookChannel(ctx context.Context, s *Server, kind string, id uuid.UUID) (hookChannel, error) {
 	at := time.Now()
 	row, err := s.Store.ChannelOfHook(ctx, kind, id)
 	if err != nil {
 		return hookChannel{}, err
 	}
 	view, err := s.Jobs.OpenChannel(ctx, row)
-	if err != nil {
-		return hookChannel{}, err
-	}
-	fresh := hookChannel{row: row, view: view, at: at}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.read == nil {
-		h.read = map[uuid.UUID]hookChannel{}
-	}
-	// A slower reader must not bring back what is older.
-	if known, ok := h.read[id]; !ok || known.row.Version <= row.Version {
-		h.read[id] = fresh
-	}
-	return fresh, nil
+	return hookChannel{row: row, view: view, at: at}, err
 }
 
 // known returns a channel that need not be read. Whoever gets none is to read it.

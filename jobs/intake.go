@@ -29,8 +29,8 @@ var ErrIntakeBusy = errors.New("too much is waiting to be stored")
 // ErrIntakeShare: as much of one environment is waiting to be stored as may; others have room. The messenger should deliver again.
 var ErrIntakeShare = errors.New("too much of this environment is waiting to be stored")
 
-// errNotStored is for whose transaction broke off by a fault of ours. The messenger should deliver again.
-var errNotStored = errors.New("the delivery was not stored")
+// errBrokenOff is for those whose transaction broke off by a fault of ours. The messenger should deliver again.
+var errBrokenOff = errors.New("storing the delivery broke off")
 
 // Taken counts what became of one delivery. All of it is final: the messenger may be answered 2xx.
 type Taken struct {
@@ -213,13 +213,13 @@ func (in *Intake) remind(ctx context.Context) {
 // store commits one slice. Its deadline is its own: no single caller may take the others' transaction away.
 func (in *Intake) store(slice []*waiting) {
 	defer in.queue.done(slice)
-	in.begin() // as many as may run at once do
 	settled := 0
 	defer func() {
 		for _, w := range slice[settled:] { // it panicked
-			w.settled <- []store.Received{{Err: errNotStored}}
+			w.settled <- []store.Received{{Err: errBrokenOff}}
 		}
 	}()
+	in.begin() // as many as may run at once do
 	ctx, cancel := context.WithTimeout(context.Background(), intakeDeadline)
 	defer cancel()
 	events := eventsOf(slice)

@@ -50,7 +50,7 @@ func TestAPanicLeavesNobodyWaiting(t *testing.T) {
 	}
 	require.Panics(t, func() { in.lead(riding[1]) })
 	for _, w := range riding {
-		require.ErrorIs(t, (<-w.settled)[0].Err, errNotStored)
+		require.ErrorIs(t, (<-w.settled)[0].Err, errBrokenOff)
 	}
 	require.NoError(t, in.queue.put(riding[0]))
 	require.Len(t, in.queue.take(), 1)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -46,12 +47,21 @@ type Received struct {
 
 // receiver takes a whole slice in. Its slices hold no event twice, no edit beside its own message, and of an album one piece.
 type receiver interface {
-	// receive answers for each item. With an error only those that are Stored in the answer are committed; it may be nil then.
+	// receive answers for each item. With an error nothing was committed, unless it is a partlyStored.
 	receive(ctx context.Context, s *Store, items []receiveItem) ([]Received, error)
 	// atOnce is how many transactions at once are worth having.
 	atOnce() int
 	close() error
 }
+
+// partlyStored is the error of a slice of which a part was committed before it: what is Stored in the answers.
+type partlyStored struct {
+	answers []Received
+	err     error
+}
+
+func (p *partlyStored) Error() string { return p.err.Error() }
+func (p *partlyStored) Unwrap() error { return p.err }
 
 // ReceiversAtOnce is how many calls of Receive at once are worth having: beyond it they only wait for each other.
 func (s *Store) ReceiversAtOnce() int { return s.recv.atOnce() }
@@ -219,15 +229,16 @@ func (f failures) note(i receiveItem, err error) {
 }
 
 func (s *Store) receiveRound(ctx context.Context, items []receiveItem, failed failures) []Received {
-	var out []Received
 	var err error
 	if len(failed) == 0 {
+		var out []Received
 		if out, err = s.recv.receive(ctx, s, items); err == nil {
 			return out
 		}
 	}
-	if out == nil {
-		out = make([]Received, len(items))
+	out := make([]Received, len(items))
+	if part := (*partlyStored)(nil); errors.As(err, &part) {
+		out = part.answers
 	}
 	alone := err == nil || s.d.badData(err) || s.d.deadlock(err)
 	for i := range items {

@@ -46,8 +46,8 @@ func (r *postgresReceiver) close() error {
 // is the function's. For a while then repeats are looked for first, by watchfulSQL, and only they are the function's.
 //
 // What a node of the plan carries costs at its every start and for every row, so only places in the arrays travel through it;
-// what a message holds is fetched from the arrays where the entry is written. Look-ups are scalar with LIMIT 1 and spelled so that one
-// index answers them, by one descent, whatever the statistics say.
+// what a message holds is fetched from the arrays where the entry is written. Look-ups are scalar with LIMIT 1, so that each is one
+// descent of its index in a young database, too.
 var continueSQL, watchfulSQL = fmt.Sprintf(takeSQL, ""), fmt.Sprintf(takeSQL, `
       AND (SELECT id FROM timeline t WHERE t.event_key = ($6::text[])[i.n] AND t.channel_id = ($3)[i.n] AND t.account_id = ($4::text[])[i.n] LIMIT 1) IS NULL`)
 
@@ -68,8 +68,8 @@ WITH moved AS (
     SELECT i.n, c.place, s.unmoved, s.unmoved + s.offset_us AS at
     FROM (SELECT (extract(epoch from clock_timestamp()) * 1000000)::bigint AS unmoved, offset_us FROM clock LIMIT 1) s
     CROSS JOIN generate_series(1, cardinality($1::int[])) AS i (n)
-    CROSS JOIN LATERAL (SELECT id, ctid AS place FROM chats WHERE user_id = ($5::text[])[i.n] AND closed_at IS NULL
-                        AND channel_id IS NOT DISTINCT FROM ($3::uuid[])[i.n] AND environment_id IS NOT DISTINCT FROM ($2::uuid[])[i.n] LIMIT 1) c
+    CROSS JOIN LATERAL (SELECT id, ctid AS place FROM chats WHERE user_id = ($5::text[])[i.n] AND channel_id = ($3::uuid[])[i.n]
+                        AND environment_id IS NOT DISTINCT FROM ($2::uuid[])[i.n] AND closed_at IS NULL LIMIT 1) c
     WHERE ($3)[i.n] = ANY (ARRAY(SELECT id FROM channels WHERE id = ANY ($3) AND state = 'active'))
       AND ($5)[i.n] <> ALL (ARRAY(SELECT external_id FROM identities WHERE external_id = ANY ($5) AND channel_id = ANY ($3) AND blocked_at IS NOT NULL))%s
     ORDER BY c.id
@@ -136,7 +136,7 @@ func continuing(items []receiveItem) []*receiveItem {
 
 const anySQL = "SELECT r_ord, r_outcome, r_chat, r_seq, r_opened, r_agent, r_queue, r_elsewhere FROM waggle_receive($1::text::jsonb)"
 
-// receive commits in one or two transactions. If the second fails, the first one's events are Stored in the answer all the same.
+// receive commits in one or two transactions. If the second fails, the first one's events are stored all the same.
 func (r *postgresReceiver) receive(ctx context.Context, s *Store, items []receiveItem) ([]Received, error) {
 	out := make([]Received, len(items))
 	for i := range out {
@@ -166,7 +166,7 @@ func (r *postgresReceiver) receive(ctx context.Context, s *Store, items []receiv
 		err = r.ask(ctx, out, anySQL, string(input))
 	}
 	if err != nil {
-		return out, fmt.Errorf("receive %d events: %w", len(items), err)
+		return nil, &partlyStored{out, fmt.Errorf("receive %d events: %w", len(items), err)}
 	}
 	return out, nil
 }

@@ -93,6 +93,7 @@ func TestReceiveMeetsAChatThatChanges_S2_5(t *testing.T) {
 			before := r.take(r.event("7", 1, "hello"))[0].ChatID
 			tx, err := r.DB().BeginTx(ctx, nil)
 			require.NoError(t, err)
+			defer func() { _ = tx.Rollback() }()
 			_, err = tx.NewUpdate().Model((*store.Chat)(nil)).Set(meanwhile.set).Where("id = ?", before).Exec(ctx)
 			require.NoError(t, err)
 			var holder int

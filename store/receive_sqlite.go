@@ -62,7 +62,10 @@ func (r *sqliteReceiver) receive(ctx context.Context, _ *Store, items []receiveI
 			return nil, err
 		}
 	}
-	return out, tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // The statements of a taking.
