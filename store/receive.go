@@ -139,18 +139,19 @@ type eventID struct {
 
 func idOf(e *Inbound) eventID { return eventID{e.ChannelID, e.AccountID, e.Event.Key} }
 
+// sender is a user of a channel.
+type sender struct {
+	channel uuid.UUID
+	user    string
+}
+
 // rounds splits a slice into those that may ride in one transaction: repeats inside the slice are left out, and an edit
 // rides in the round after its message. It returns indexes, and of each event the index of the one that it repeats, or its own.
 func rounds(events []Inbound) (all [][]int, first []int) {
-	type sender struct {
-		channel uuid.UUID
-		user    string
-	}
-	// Most slices are plain messages, and need no map but seen.
 	seen := make(map[eventID]int, len(events))
-	var edited map[eventID]bool // messages that an edit has named
-	var albums map[eventID]bool
-	var delayed map[sender]bool
+	edited := map[eventID]bool{} // messages that an edit has named
+	albums := map[eventID]bool{}
+	delayed := map[sender]bool{}
 	now, later := make([]int, 0, len(events)), []int(nil)
 	first = make([]int, len(events))
 	for i := range events {
@@ -174,15 +175,15 @@ func rounds(events []Inbound) (all [][]int, first []int) {
 		// becomes that message, and the message itself is then its repeat. So it is with the pieces of an album. Once one event of a
 		// user is delayed, his later ones are too: his order stands.
 		if late {
-			delayed = noted(delayed, user)
+			delayed[user] = true
 			later = append(later, i)
 			continue
 		}
 		if edit {
-			edited = noted(edited, message)
+			edited[message] = true
 		}
 		if e.Event.Album != "" {
-			albums = noted(albums, album)
+			albums[album] = true
 		}
 		now = append(now, i)
 	}
@@ -191,15 +192,6 @@ func rounds(events []Inbound) (all [][]int, first []int) {
 		all = append(all, []int{i})
 	}
 	return all, first
-}
-
-// noted is the set with key in it; a set that was not needed before is made.
-func noted[K comparable](set map[K]bool, key K) map[K]bool {
-	if set == nil {
-		set = map[K]bool{}
-	}
-	set[key] = true
-	return set
 }
 
 // answerRepeats fills in the answers of events that were folded into an earlier one of the same slice.
@@ -218,13 +210,13 @@ func answerRepeats(out []Received, first []int) {
 
 // failures has, by user, the error that one of his events in this slice met. His later ones are not stored before it: when all
 // come again, his order stands.
-type failures map[string]error
+type failures map[sender]error
 
-func (f failures) of(i receiveItem) error { return f[i.ChannelID.String()+i.UserID] }
+func (f failures) of(i receiveItem) error { return f[sender{i.ChannelID, i.UserID}] }
 
 func (f failures) note(i receiveItem, err error) {
 	if err != nil {
-		f[i.ChannelID.String()+i.UserID] = err
+		f[sender{i.ChannelID, i.UserID}] = err
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -117,10 +116,6 @@ func pgUUID(id [16]byte) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true
 // continuing picks what may ride in continueSQL: plain messages, and of each customer the first of the slice at most, so that
 // his order stands.
 func continuing(items []receiveItem) []*receiveItem {
-	type sender struct {
-		channel uuid.UUID
-		user    string
-	}
 	ride := make([]*receiveItem, 0, len(items))
 	met := make(map[sender]bool, len(items))
 	for at := range items {
