@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -54,4 +55,29 @@ func TestAPanicLeavesNobodyWaiting(t *testing.T) {
 	}
 	require.NoError(t, in.queue.put(riding[0]))
 	require.Len(t, in.queue.take(), 1)
+}
+
+// A lone delivery goes at once; beside a transaction begins another one once as many wait as are worth it.
+func TestATransactionBeginsBesideOthersOnceAsManyWaitAsRide(t *testing.T) {
+	for _, c := range []struct {
+		waiting, writing, riding int
+		due                      bool
+	}{
+		{0, 0, 0, false},
+		{1, 0, 0, true},
+		{15, 1, 1, false},
+		{16, 1, 1, true},
+		{39, 1, 40, false},
+		{40, 1, 40, true},
+		{40, 2, 81, false},
+		{41, 2, 81, true},
+		{500, 3, 3, false}, // no more at once
+	} {
+		q := newIntakeQueue(3)
+		for range c.waiting {
+			q.waiting = append(q.waiting, &waiting{since: time.Now().Add(time.Hour)}) // patience is not tried here
+		}
+		q.writing, q.riding = c.writing, c.riding
+		require.Equal(t, c.due, q.due(), "%+v", c)
+	}
 }
