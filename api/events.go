@@ -86,7 +86,7 @@ func (st *stream) run(ctx context.Context, stopped <-chan struct{}) {
 	events := st.server.Jobs.Hints.Subscribe(ctx, st.who.Environment)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	ok := st.say("retry: 3000\n\n") && st.send(jobs.Event{Type: "resync"})
+	ok := st.say("retry: 3000\n\n") && st.send(&jobs.Event{Type: "resync"})
 	for ok {
 		select {
 		case <-stopped:
@@ -102,8 +102,8 @@ func (st *stream) run(ctx context.Context, stopped <-chan struct{}) {
 // handle passes on what concerns the caller of an event and those that wait behind it, and reports whether the stream goes on.
 // What may have changed what an agent is offered has that read again, once for all of them: however fast events come, a stream
 // does not fall behind.
-func (st *stream) handle(ctx context.Context, e jobs.Event, waiting <-chan jobs.Event) bool {
-	all, changed := []jobs.Event{e}, mayChangeOffers(e, st.who)
+func (st *stream) handle(ctx context.Context, e *jobs.Event, waiting <-chan *jobs.Event) bool {
+	all, changed := []*jobs.Event{e}, mayChangeOffers(e, st.who)
 	for _, next := range taken(waiting) {
 		all, changed = append(all, next), changed || mayChangeOffers(next, st.who)
 	}
@@ -112,7 +112,7 @@ func (st *stream) handle(ctx context.Context, e jobs.Event, waiting <-chan jobs.
 		if st.refresh(ctx) != nil {
 			return false
 		}
-		if gained(before, st.queues) && !st.send(jobs.Event{Type: "resync"}) {
+		if gained(before, st.queues) && !st.send(&jobs.Event{Type: "resync"}) {
 			return false
 		}
 	}
@@ -129,8 +129,8 @@ func (st *stream) handle(ctx context.Context, e jobs.Event, waiting <-chan jobs.
 }
 
 // taken empties a stream's events without waiting for any: whoever sends may empty them too.
-func taken(waiting <-chan jobs.Event) []jobs.Event {
-	var all []jobs.Event
+func taken(waiting <-chan *jobs.Event) []*jobs.Event {
+	var all []*jobs.Event
 	for len(all) < cap(waiting) {
 		select {
 		case e, open := <-waiting:
@@ -147,7 +147,7 @@ func taken(waiting <-chan jobs.Event) []jobs.Event {
 
 // mayChangeOffers reports whether an agent may be offered other chats than before: he, his room by one of his chats, a queue or a
 // limit was changed, or something was missed.
-func mayChangeOffers(e jobs.Event, who caller) bool {
+func mayChangeOffers(e *jobs.Event, who caller) bool {
 	switch e.Type {
 	case "queue", "configuration", "resync":
 		return who.Role == chat.AgentRole
@@ -186,7 +186,7 @@ func (st *stream) refresh(ctx context.Context) error {
 
 // concerns reports whether a caller may know of an event. Administrators of either kind know of all; an agent of what is for him
 // or for one of the queues he is offered chats of, and of what is for everyone but the administrator's business.
-func concerns(e jobs.Event, who caller, queues map[uuid.UUID]bool) bool {
+func concerns(e *jobs.Event, who caller, queues map[uuid.UUID]bool) bool {
 	if who.Role != chat.AgentRole {
 		return true
 	}
@@ -200,7 +200,7 @@ func concerns(e jobs.Event, who caller, queues map[uuid.UUID]bool) bool {
 	return (e.AgentID != uuid.Nil && e.AgentID == who.AgentID) || queues[e.QueueID]
 }
 
-func (st *stream) send(e jobs.Event) bool {
+func (st *stream) send(e *jobs.Event) bool {
 	data, err := json.Marshal(e)
 	if err != nil {
 		return false

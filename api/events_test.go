@@ -112,7 +112,7 @@ func TestWhoIsConcerned(t *testing.T) {
 		"not by an alert, which is one too":   {chat.AgentRole, jobs.Event{Type: "alert"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, tc.want, concerns(tc.event, caller{Role: tc.role, AgentID: me}, map[uuid.UUID]bool{queue: true}))
+			require.Equal(t, tc.want, concerns(&tc.event, caller{Role: tc.role, AgentID: me}, map[uuid.UUID]bool{queue: true}))
 		})
 	}
 }

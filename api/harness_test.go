@@ -235,7 +235,7 @@ type hintsInMemory struct {
 	mu          sync.Mutex
 	looks       []jobs.Look
 	events      []jobs.Event
-	subscribers map[chan jobs.Event]uuid.UUID
+	subscribers map[chan *jobs.Event]uuid.UUID
 }
 
 func (h *hintsInMemory) Look(l jobs.Look) {
@@ -250,17 +250,17 @@ func (h *hintsInMemory) Publish(e jobs.Event) {
 	h.events = append(h.events, e)
 	for to, environment := range h.subscribers {
 		if environment == e.Environment {
-			to <- e
+			to <- &e
 		}
 	}
 }
 
-func (h *hintsInMemory) Subscribe(ctx context.Context, environment uuid.UUID) <-chan jobs.Event {
+func (h *hintsInMemory) Subscribe(ctx context.Context, environment uuid.UUID) <-chan *jobs.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	to := make(chan jobs.Event, 100)
+	to := make(chan *jobs.Event, 100)
 	if h.subscribers == nil {
-		h.subscribers = map[chan jobs.Event]uuid.UUID{}
+		h.subscribers = map[chan *jobs.Event]uuid.UUID{}
 	}
 	h.subscribers[to] = environment
 	context.AfterFunc(ctx, func() {

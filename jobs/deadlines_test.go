@@ -22,8 +22,8 @@ type keptHints struct{ events []jobs.Event }
 
 func (*keptHints) Look(jobs.Look)         {}
 func (k *keptHints) Publish(e jobs.Event) { k.events = append(k.events, e) }
-func (*keptHints) Subscribe(context.Context, uuid.UUID) <-chan jobs.Event {
-	return make(chan jobs.Event)
+func (*keptHints) Subscribe(context.Context, uuid.UUID) <-chan *jobs.Event {
+	return make(chan *jobs.Event)
 }
 
 // floor is a scene with jobs to run in it.

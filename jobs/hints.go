@@ -44,6 +44,7 @@ type Event struct {
 type Hints interface {
 	Look(l Look)
 	Publish(e Event)
-	// Subscribe gives an environment's events until ctx ends. After any gap the next event is a resync.
-	Subscribe(ctx context.Context, environment uuid.UUID) <-chan Event
+	// Subscribe gives an environment's events until ctx ends. After any gap the next event is a resync. All who listen get the
+	// same one, so that nobody may change it: a stream that lags behind keeps no copies.
+	Subscribe(ctx context.Context, environment uuid.UUID) <-chan *Event
 }

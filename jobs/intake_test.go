@@ -41,7 +41,7 @@ func (h *toldHints) Publish(e jobs.Event) {
 	h.events = append(h.events, e)
 }
 
-func (h *toldHints) Subscribe(context.Context, uuid.UUID) <-chan jobs.Event { return nil }
+func (h *toldHints) Subscribe(context.Context, uuid.UUID) <-chan *jobs.Event { return nil }
 
 // taking is an intake on a store with one active channel.
 type taking struct {

@@ -264,7 +264,7 @@ func (h *heard) Publish(e jobs.Event) {
 	h.events = append(h.events, e)
 }
 
-func (h *heard) Subscribe(context.Context, uuid.UUID) <-chan jobs.Event { return nil }
+func (h *heard) Subscribe(context.Context, uuid.UUID) <-chan *jobs.Event { return nil }
 
 func (h *heard) count(kind string) (n int) {
 	h.mu.Lock()

@@ -235,7 +235,7 @@ func (h *Hints) listenOnce(ctx context.Context) {
 			}
 			for _, e := range all {
 				e.Environment, e.Event.AgentID, e.Event.QueueID, e.Event.SameRoom = env, e.AgentID, e.QueueID, e.SameRoom
-				h.streams.send(e.Event)
+				h.streams.send(&e.Event)
 			}
 		}
 	}
@@ -266,6 +266,6 @@ func (h *Hints) endWhenSilent(ctx context.Context, end func(), sub *redis.PubSub
 }
 
 // Subscribe implements jobs.Hints.
-func (h *Hints) Subscribe(ctx context.Context, environment uuid.UUID) <-chan jobs.Event {
+func (h *Hints) Subscribe(ctx context.Context, environment uuid.UUID) <-chan *jobs.Event {
 	return h.streams.add(ctx, environment)
 }

@@ -20,12 +20,12 @@ type streams struct {
 
 type stream struct {
 	environment uuid.UUID
-	events      chan jobs.Event
+	events      chan *jobs.Event
 }
 
 // add opens a stream that ends with ctx; its channel is closed then.
-func (s *streams) add(ctx context.Context, environment uuid.UUID) <-chan jobs.Event {
-	st := &stream{environment: environment, events: make(chan jobs.Event, streamBuffer)}
+func (s *streams) add(ctx context.Context, environment uuid.UUID) <-chan *jobs.Event {
+	st := &stream{environment: environment, events: make(chan *jobs.Event, streamBuffer)}
 	s.mu.Lock()
 	if s.open == nil {
 		s.open = map[uuid.UUID]map[*stream]bool{}
@@ -61,7 +61,7 @@ func (s *streams) any(environment uuid.UUID) bool {
 	return len(s.open[environment]) > 0
 }
 
-func (s *streams) send(e jobs.Event) {
+func (s *streams) send(e *jobs.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for st := range s.open[e.Environment] {
@@ -75,7 +75,7 @@ func (s *streams) gap() {
 	defer s.mu.Unlock()
 	for env, all := range s.open {
 		for st := range all {
-			st.send(jobs.Event{Type: "resync", Environment: env})
+			st.send(&jobs.Event{Type: "resync", Environment: env})
 		}
 	}
 }
@@ -91,7 +91,7 @@ func (s *streams) end() {
 }
 
 // send never blocks. A browser that lags too far behind gets a resync in place of everything it has not taken.
-func (st *stream) send(e jobs.Event) {
+func (st *stream) send(e *jobs.Event) {
 	select {
 	case st.events <- e:
 		return
@@ -103,5 +103,5 @@ func (st *stream) send(e jobs.Event) {
 		default:
 		}
 	}
-	st.events <- jobs.Event{Type: "resync", Environment: e.Environment}
+	st.events <- &jobs.Event{Type: "resync", Environment: e.Environment}
 }

@@ -46,7 +46,7 @@ func newHints(t *testing.T, r *redis.Client) *Hints {
 	return h
 }
 
-func next(t *testing.T, events <-chan jobs.Event) jobs.Event {
+func next(t *testing.T, events <-chan *jobs.Event) *jobs.Event {
 	t.Helper()
 	select {
 	case e, ok := <-events:
@@ -54,7 +54,7 @@ func next(t *testing.T, events <-chan jobs.Event) jobs.Event {
 		return e
 	case <-time.After(10 * time.Second):
 		require.Fail(t, "no event came")
-		return jobs.Event{}
+		return nil
 	}
 }
 
@@ -79,7 +79,7 @@ func TestEventsReachTheEnvironmentsBrowsersInEveryProcess(t *testing.T) {
 			here.Publish(want)
 			select {
 			case got := <-mine:
-				require.Equal(t, want, got)
+				require.Equal(t, want, *got)
 				return true
 			default:
 				return false
@@ -137,7 +137,7 @@ func TestASlowBrowserIsToldToResync(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	events := s.add(ctx, env)
 	for range streamBuffer + 1 {
-		s.send(jobs.Event{Type: "message", Environment: env})
+		s.send(&jobs.Event{Type: "message", Environment: env})
 	}
 	require.Equal(t, "resync", next(t, events).Type, "what it missed is replaced by one resync")
 	require.Empty(t, events)
@@ -146,7 +146,7 @@ func TestASlowBrowserIsToldToResync(t *testing.T) {
 	cancel()
 	_, open := <-events
 	require.False(t, open)
-	s.send(jobs.Event{Type: "message", Environment: env})
+	s.send(&jobs.Event{Type: "message", Environment: env})
 }
 
 func TestLooksNudgeTheLocalWorkerAndBecomeOneTask(t *testing.T) {
