@@ -61,7 +61,7 @@ func everywhere(t *testing.T, prove func(t *testing.T, p *place), with ...func(*
 	t.Helper()
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { t.Parallel(); prove(t, newPlace(t, with...)) })
-	if os.Getenv("TEST_DATABASE_URL") != "" {
+	if storetest.HasPostgres() {
 		t.Run("postgres", func(t *testing.T) {
 			t.Parallel()
 			onPostgres := func(c *app.Config) { c.DatabaseURL = storetest.PostgresURL(t) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -169,7 +168,7 @@ func TestIntakeKeepsOrderUnderBatching(t *testing.T) {
 }
 
 func TestIntakeParksPoisonAndStoresTheRest(t *testing.T) {
-	if os.Getenv("TEST_DATABASE_URL") == "" {
+	if !storetest.HasPostgres() {
 		t.Log("SQLite has no limit of an index row; here the poison is stored like anything else")
 	}
 	tk := newTaking(t, storetest.Concurrent(t))
@@ -199,7 +198,7 @@ func TestIntakeParksPoisonAndStoresTheRest(t *testing.T) {
 	}
 	wg.Wait()
 	require.Equal(t, 40, total.Stored+total.Parked, "every one is settled")
-	if os.Getenv("TEST_DATABASE_URL") != "" {
+	if storetest.HasPostgres() {
 		require.Equal(t, 1, total.Parked)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -54,7 +53,7 @@ func eachLane(t *testing.T, f func(w *laneWorld)) {
 		require.NoError(t, err)
 		f(newLaneWorld(t, "sqlite:"+path, bun.NewDB(raw, sqlitedialect.New())))
 	})
-	if os.Getenv("TEST_DATABASE_URL") != "" {
+	if storetest.HasPostgres() {
 		t.Run("postgres", func(t *testing.T) {
 			t.Parallel()
 			url := storetest.PostgresURL(t)

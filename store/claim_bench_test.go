@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -17,18 +16,10 @@ import (
 
 // eachBacklog runs f on both databases with so many chats that have something due towards both sides.
 func eachBacklog(b *testing.B, f func(b *testing.B, sc *storetest.Scene)) {
-	for _, db := range []string{"sqlite", "postgres"} {
+	for _, db := range databases {
 		for _, due := range []int{100, 2_000} {
-			b.Run(fmt.Sprintf("%s/%d", db, due), func(b *testing.B) {
-				var s *store.Store
-				switch {
-				case db == "sqlite":
-					s = storetest.SQLite(b)
-				case os.Getenv("TEST_DATABASE_URL") == "":
-					b.Skip("TEST_DATABASE_URL is not set")
-				default:
-					s = storetest.Postgres(b)
-				}
+			b.Run(fmt.Sprintf("%s/%d", db.name, due), func(b *testing.B) {
+				s := db.open(b)
 				sc := storetest.NewScene(b, s)
 				_, _, err := s.PutCredentials(context.Background(), sc.Env, store.Credentials{
 					CRMKind: "creatio", CRMURL: "https://crm.example.com", Auth: "login", Login: "Supervisor", Password: "pass",

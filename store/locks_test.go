@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -16,10 +15,7 @@ import (
 // What is proven while the rest is being locked is not locked out of order: whoever holds it and waits for the rest goes on.
 func TestForgetPushedKeepsTheOrderOfLocks(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("TEST_DATABASE_URL") == "" {
-		t.Skip("SQLite has one writer, and no order of locks; TEST_DATABASE_URL is not set")
-	}
-	sc := storetest.NewScene(t, storetest.Postgres(t))
+	sc := storetest.NewScene(t, storetest.Postgres(t)) // SQLite has one writer, and no order of locks
 	channel := sc.Channel(uuid.Nil, 1)
 	for _, user := range []string{"a", "b", "c"} {
 		sc.Writes(channel, user)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -108,9 +107,6 @@ func pass(to io.Writer, from io.Reader, kind int, look func(kind byte, body []by
 // A pooler may give each transaction another backend (PgBouncer: pool_mode=transaction). What a backend alone would know is not
 // relied on then.
 func TestNothingIsLeftOnABackendBehindAPooler(t *testing.T) {
-	if os.Getenv("TEST_DATABASE_URL") == "" {
-		t.Skip("needs PostgreSQL")
-	}
 	for name, p := range map[string]*pooler{"through a pooler": {}, "direct": {direct: true}} {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex

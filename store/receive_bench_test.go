@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"testing"
 
@@ -13,20 +12,17 @@ import (
 	"waggle/store/storetest"
 )
 
+var databases = []struct {
+	name string
+	open func(testing.TB) *store.Store
+}{{"sqlite", storetest.SQLite}, {"postgres", storetest.Postgres}}
+
 // BenchmarkReceive takes slices of new messages of 1,000 known users in; an op is one message.
 func BenchmarkReceive(b *testing.B) {
-	for _, db := range []string{"sqlite", "postgres"} {
+	for _, db := range databases {
 		for _, size := range []int{1, 8, 16, 32, 64} {
-			b.Run(fmt.Sprintf("%s/%d", db, size), func(b *testing.B) {
-				var s *store.Store
-				switch {
-				case db == "sqlite":
-					s = storetest.SQLite(b)
-				case os.Getenv("TEST_DATABASE_URL") == "":
-					b.Skip("TEST_DATABASE_URL is not set")
-				default:
-					s = storetest.Postgres(b)
-				}
+			b.Run(fmt.Sprintf("%s/%d", db.name, size), func(b *testing.B) {
+				s := db.open(b)
 				r := newReceiving(b, s)
 				var id atomic.Int64
 				take := func(n int) {

@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -15,9 +14,6 @@ import (
 )
 
 func newReceivingOnPostgres(t *testing.T) *receiving {
-	if os.Getenv("TEST_DATABASE_URL") == "" {
-		t.Skip("TEST_DATABASE_URL is not set")
-	}
 	return newReceiving(t, storetest.Postgres(t))
 }
 

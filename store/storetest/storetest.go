@@ -19,11 +19,14 @@ import (
 	"waggle/store"
 )
 
+// HasPostgres reports whether there is a PostgreSQL to test on.
+func HasPostgres() bool { return os.Getenv("TEST_DATABASE_URL") != "" }
+
 // Each runs f on every database there is, each time on a fresh, migrated one.
 func Each(t *testing.T, f func(t *testing.T, s *store.Store)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { t.Parallel(); f(t, SQLite(t)) })
-	if os.Getenv("TEST_DATABASE_URL") != "" {
+	if HasPostgres() {
 		t.Run("postgres", func(t *testing.T) { t.Parallel(); f(t, Postgres(t)) })
 	}
 }
@@ -31,7 +34,7 @@ func Each(t *testing.T, f func(t *testing.T, s *store.Store)) {
 // Concurrent returns a store on the database that counts for concurrency: PostgreSQL where there is one.
 func Concurrent(t testing.TB) *store.Store {
 	t.Helper()
-	if os.Getenv("TEST_DATABASE_URL") != "" {
+	if HasPostgres() {
 		return Postgres(t)
 	}
 	return SQLite(t)
@@ -41,7 +44,7 @@ func Concurrent(t testing.TB) *store.Store {
 func Watched(t testing.TB, watch func(statement string)) *store.Store {
 	t.Helper()
 	url := "sqlite:" + filepath.Join(t.TempDir(), "waggle.db")
-	if os.Getenv("TEST_DATABASE_URL") != "" {
+	if HasPostgres() {
 		url = PostgresURL(t)
 	}
 	return open(t, store.Options{URL: url, Watch: watch})
@@ -53,15 +56,18 @@ func SQLite(t testing.TB) *store.Store {
 	return open(t, store.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "waggle.db")})
 }
 
-// Postgres returns a store on a fresh schema of TEST_DATABASE_URL, dropped when the test ends.
+// Postgres returns a store on a fresh schema of TEST_DATABASE_URL, dropped when the test ends. Without one the test is skipped.
 func Postgres(t testing.TB) *store.Store {
 	t.Helper()
 	return open(t, store.Options{URL: PostgresURL(t)})
 }
 
-// PostgresURL makes a fresh schema in TEST_DATABASE_URL and returns the URL that leads into it.
+// PostgresURL makes a fresh schema in TEST_DATABASE_URL and returns the URL that leads into it. Without one the test is skipped.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
+	if !HasPostgres() {
+		t.Skip("TEST_DATABASE_URL is not set")
+	}
 	base := os.Getenv("TEST_DATABASE_URL")
 	schema := "t_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	admin := sql.OpenDB(pgdriver.NewConnector(pgdriver.WithDSN(base)))
