@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	intakeSpread   = 16                     // deliveries that must wait before a transaction begins beside another: few are dearer than one
+	intakeSpread   = 16                     // deliveries at least that must wait before a transaction begins beside another: few are dearer than one
 	intakePatience = 100 * time.Millisecond // how long deliveries wait for a transaction that is stuck
 	intakeSlice    = 128                    // events that ride in one transaction
 	intakeBacklog  = 8192                   // deliveries that wait; beyond it the messenger is asked to come again

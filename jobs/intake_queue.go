@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -14,14 +15,20 @@ import (
 type intakeQueue struct {
 	atOnce int // transactions at most
 
-	mu      sync.Mutex
-	ended   *sync.Cond // closed, empty, and no transaction under way
-	waiting []*waiting
-	writing int               // transactions under way
-	riding  int               // deliveries in them
-	users   map[senderKey]int // whose they are
-	held    map[uuid.UUID]int // by environment: deliveries that wait or are in them, whoever still waits for their end
-	closed  bool
+	mu       sync.Mutex
+	ended    *sync.Cond // closed, empty, and no transaction under way
+	waiting  []*waiting
+	underWay []transaction
+	users    map[senderKey]int // whose deliveries are in them
+	held     map[uuid.UUID]int // by environment: deliveries that wait or are in them, whoever still waits for their end
+	closed   bool
+}
+
+// transaction is one under way.
+type transaction struct {
+	first  *waiting // of its slice
+	riding int      // deliveries
+	since  time.Time
 }
 
 // senderKey is a user of a channel.
@@ -57,16 +64,27 @@ func (q *intakeQueue) put(w *waiting) error {
 // due reports whether a transaction may begin. A few deliveries wait for those under way: it costs less that they ride
 // together than that they ride sooner. Of one that is stuck they do not wait long.
 func (q *intakeQueue) due() bool {
-	if len(q.waiting) == 0 || q.writing == q.atOnce {
+	if len(q.waiting) == 0 || len(q.underWay) == q.atOnce {
 		return false
 	}
-	return q.writing == 0 || q.enough() || q.closed || time.Since(q.waiting[0].since) > intakePatience
+	return len(q.underWay) == 0 || q.enough() || q.closed || time.Since(q.waiting[0].since) > intakePatience
 }
 
 // enough reports whether as many deliveries wait as are worth a transaction beside those under way: as many as ride in each
-// of them, so that the transactions are of one size. Over 256 connections that saves PostgreSQL a fifth of its work.
+// of them, so that they are of one size. At 256 connections that saves PostgreSQL a fifth of its work. One that is stuck is no
+// measure.
 func (q *intakeQueue) enough() bool {
-	return len(q.waiting) >= intakeSpread && len(q.waiting)*q.writing >= q.riding
+	if len(q.waiting) < intakeSpread {
+		return false
+	}
+	transactions, riding := 0, 0
+	for _, t := range q.underWay {
+		if time.Since(t.since) <= intakePatience {
+			transactions++
+			riding += t.riding
+		}
+	}
+	return len(q.waiting)*transactions >= riding
 }
 
 // take begins a transaction, if one may begin, and gives what rides in it; nil: none may. done ends it; then the next one may.
@@ -78,8 +96,7 @@ func (q *intakeQueue) take() []*waiting {
 	}
 	slice := q.pick()
 	if len(slice) > 0 {
-		q.writing++
-		q.riding += len(slice)
+		q.underWay = append(q.underWay, transaction{slice[0], len(slice), time.Now()})
 	}
 	return slice
 }
@@ -131,8 +148,7 @@ func (q *intakeQueue) blocked(w *waiting, passed map[senderKey]bool) bool {
 func (q *intakeQueue) done(slice []*waiting) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.writing--
-	q.riding -= len(slice)
+	q.underWay = slices.DeleteFunc(q.underWay, func(t transaction) bool { return t.first == slice[0] })
 	for _, w := range slice {
 		if q.held[w.environment()]--; q.held[w.environment()] == 0 {
 			delete(q.held, w.environment())
@@ -156,7 +172,7 @@ func (q *intakeQueue) close() {
 	q.closed = true
 }
 
-func (q *intakeQueue) hasEnded() bool { return q.closed && len(q.waiting) == 0 && q.writing == 0 }
+func (q *intakeQueue) hasEnded() bool { return q.closed && len(q.waiting) == 0 && len(q.underWay) == 0 }
 
 // wait returns once a closed queue is empty and no transaction is under way.
 func (q *intakeQueue) wait() {

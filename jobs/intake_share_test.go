@@ -57,27 +57,71 @@ func TestAPanicLeavesNobodyWaiting(t *testing.T) {
 	require.Len(t, in.queue.take(), 1)
 }
 
-// A lone delivery goes at once; beside a transaction begins another one once as many wait as are worth it.
+// A lone delivery goes at once; beside a transaction begins another one once as many wait as ride in each of those under way.
 func TestATransactionBeginsBesideOthersOnceAsManyWaitAsRide(t *testing.T) {
+	stuck := time.Now().Add(-2 * intakePatience)
 	for _, c := range []struct {
-		waiting, writing, riding int
-		due                      bool
+		name        string
+		waiting     int
+		since       time.Time // zero: now
+		underWay    []int     // deliveries in each
+		stuck       []int     // for longer than patience lasts
+		closed, due bool
 	}{
-		{0, 0, 0, false},
-		{1, 0, 0, true},
-		{15, 1, 1, false},
-		{16, 1, 1, true},
-		{39, 1, 40, false},
-		{40, 1, 40, true},
-		{40, 2, 81, false},
-		{41, 2, 81, true},
-		{500, 3, 3, false}, // no more at once
+		{name: "nobody waits"},
+		{name: "a lone one", waiting: 1, due: true},
+		{name: "a few beside one", waiting: 15, underWay: []int{1}},
+		{name: "enough beside one", waiting: 16, underWay: []int{1}, due: true},
+		{name: "fewer than ride", waiting: 39, underWay: []int{40}},
+		{name: "as many as ride", waiting: 40, underWay: []int{40}, due: true},
+		{name: "fewer than ride in each", waiting: 40, underWay: []int{16, 65}},
+		{name: "as many as ride in each", waiting: 41, underWay: []int{16, 65}, due: true},
+		{name: "no more at once", waiting: 500, underWay: []int{1, 1, 1}},
+		{name: "beside one that is stuck", waiting: 16, stuck: []int{128}, due: true},
+		{name: "a few beside one that is stuck", waiting: 15, stuck: []int{128}},
+		{name: "one that is stuck is no measure", waiting: 20, underWay: []int{20}, stuck: []int{128}, due: true},
+		{name: "patience has an end", waiting: 1, since: stuck, underWay: []int{40}, due: true},
+		{name: "nobody else comes", waiting: 1, underWay: []int{40}, closed: true, due: true},
 	} {
-		q := newIntakeQueue(3)
-		for range c.waiting {
-			q.waiting = append(q.waiting, &waiting{since: time.Now().Add(time.Hour)}) // patience is not tried here
-		}
-		q.writing, q.riding = c.writing, c.riding
-		require.Equal(t, c.due, q.due(), "%+v", c)
+		t.Run(c.name, func(t *testing.T) {
+			q := newIntakeQueue(3)
+			begin := func(sizes []int, since time.Time) {
+				for _, n := range sizes {
+					q.waiting = waitingSince(n, since)
+					slice := q.pick()
+					q.underWay = append(q.underWay, transaction{slice[0], n, since})
+				}
+			}
+			now := time.Now().Add(time.Hour) // however slow the test is
+			begin(c.stuck, stuck)
+			begin(c.underWay, now)
+			if c.since.IsZero() {
+				c.since = now
+			}
+			q.waiting, q.closed = waitingSince(c.waiting, c.since), c.closed
+			require.Equal(t, c.due, q.due())
+		})
 	}
+}
+
+// What is done is no measure any more.
+func TestATransactionThatIsDoneIsForgotten(t *testing.T) {
+	q := newIntakeQueue(3)
+	q.waiting = waitingSince(100, time.Now())
+	large := q.take()
+	require.Len(t, large, 100)
+	q.waiting = waitingSince(100, time.Now())
+	small := q.take()
+	require.Len(t, small, 100)
+	q.done(large)
+	require.Equal(t, []transaction{{small[0], 100, q.underWay[0].since}}, q.underWay)
+	q.done(small)
+	require.Empty(t, q.underWay)
+}
+
+func waitingSince(n int, since time.Time) (all []*waiting) {
+	for range n {
+		all = append(all, &waiting{events: []store.Inbound{{Event: channels.Event{User: channels.User{ID: uuid.NewString()}}}}, since: since})
+	}
+	return all
 }

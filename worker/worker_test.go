@@ -79,7 +79,7 @@ func TestEventsReachTheEnvironmentsBrowsersInEveryProcess(t *testing.T) {
 			here.Publish(want)
 			select {
 			case got := <-mine:
-				require.Equal(t, want, *got)
+				require.Equal(t, &want, got)
 				return true
 			default:
 				return false
@@ -129,6 +129,15 @@ func TestASilentRedisMakesBrowsersResync(t *testing.T) {
 			return false
 		}, time.Minute, 10*time.Millisecond, "afterwards events come again")
 	})
+}
+
+// A thousand browsers that lag behind keep no copies of what they have not taken.
+func TestEveryBrowserIsSentTheSameEvent(t *testing.T) {
+	var s streams
+	env := uuid.New()
+	one, another := s.add(t.Context(), env), s.add(t.Context(), env)
+	s.send(&jobs.Event{Type: "message", Environment: env})
+	require.Same(t, next(t, one), next(t, another))
 }
 
 func TestASlowBrowserIsToldToResync(t *testing.T) {
