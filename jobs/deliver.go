@@ -197,8 +197,11 @@ func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, er
 	}
 	j.threadAfterSend(ctx, send, sendErr)
 	// Before the outcome: who sees that a message failed for a block sees the block, and whatever the customer writes then ends it;
-	// and what is written once this one is sent finds the limit that it has reached.
-	before := errors.Join(j.customerTakes(ctx, send, sendErr == nil, sendErr != nil && sendErr.Blocked), j.channelRests(ctx, send, sent))
+	// what is written once this one is sent finds the limit that it has reached; and what is written once it is seen that this one
+	// failed, as nothing can be sent, is a new try.
+	before := errors.Join(
+		j.customerTakes(ctx, send, sendErr == nil, sendErr != nil && sendErr.Blocked), j.channelRests(ctx, send, sent), j.channelBroken(ctx, send, sendErr),
+	)
 	settled, err := j.settleSend(ctx, send, outcome, can.Receipts)
 	if err != nil {
 		return false, errors.Join(err, before)

@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -293,6 +294,26 @@ func TestDeliverABrokenChannelFailsTheMessage_S3_48_S4_29(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What waits is marked before anybody sees that a message failed: what an agent writes then, perhaps because the account was
+// topped up, is a new try.
+func TestDeliverMarksWhatWaitsBeforeTheFailureIsSeen_S4_29(t *testing.T) {
+	eachLane(t, func(w *laneWorld) {
+		m := w.replies(w.writes(w.channel, "ann", "hello"), "one")
+		w.messenger.program(func(channels.Channel, channels.Part) error {
+			return &channels.Error{Outcome: channels.Broken, Reason: "no credits"}
+		})
+		var seen []chat.MessageState
+		w.watch.Store(func(statement string) {
+			if strings.Contains(statement, "out_refused = out_version") {
+				seen = append(seen, w.entry(m).State)
+			}
+		})
+		w.deliver()
+		require.Equal(w, []chat.MessageState{chat.MessageSending}, seen)
+		require.Equal(w, chat.MessageFailed, w.entry(m).State)
+	})
 }
 
 // now is the channel as it stands.

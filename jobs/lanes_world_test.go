@@ -42,6 +42,7 @@ type laneWorld struct {
 	env       uuid.UUID
 	channel   uuid.UUID
 	asked     atomic.Int64 // statements of the store so far
+	watch     atomic.Value // func(statement string), told of each; nil: nobody
 }
 
 func eachLane(t *testing.T, f func(w *laneWorld)) {
@@ -70,7 +71,12 @@ func (openSealer) Open(c []byte, _ string) ([]byte, error) { return c, nil }
 func newLaneWorld(t *testing.T, url string, db *bun.DB) *laneWorld {
 	ctx := context.Background()
 	w := &laneWorld{T: t, ctx: ctx, db: db, hints: &heard{}, messenger: newFakeMessenger(), crm: newFakeCRM()}
-	s, err := store.Open(ctx, store.Options{URL: url, MaxConns: 10, Sealer: openSealer{}, Watch: func(string) { w.asked.Add(1) }})
+	s, err := store.Open(ctx, store.Options{URL: url, MaxConns: 10, Sealer: openSealer{}, Watch: func(statement string) {
+		w.asked.Add(1)
+		if watch, is := w.watch.Load().(func(string)); is {
+			watch(statement)
+		}
+	}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close(); _ = s.Close() })
 	_, err = s.Migrate(ctx)

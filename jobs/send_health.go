@@ -11,8 +11,7 @@ import (
 	"waggle/store"
 )
 
-// channelHealth shows whether the channel sends, and lets all its lanes wait where a limit holds for all of them. A channel that
-// cannot send is not waited for: each message says why it failed, and the next one is a new try.
+// channelHealth shows that the channel sends, and lets all its lanes wait where a limit holds for all of them.
 func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, err *channels.Error, o store.PartOutcome) (failed error) {
 	ch := send.Channel
 	var news bool
@@ -20,11 +19,6 @@ func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, err *channel
 	case err == nil:
 		if !ch.SendingOK || !ch.SendRetryAt.IsZero() {
 			news, failed = j.Store.SendingWorks(ctx, &ch, send.At)
-		}
-	case cannotSend(err.Outcome):
-		if news, failed = j.Store.SendingBroken(ctx, &ch, send.At, o.Reason); news {
-			j.tellCannotSend(&ch, o.Reason)
-			return failed
 		}
 	case o.State == chat.PartPlanned && err.WholeChannel:
 		why := ""
@@ -35,6 +29,20 @@ func (j *Jobs) channelHealth(ctx context.Context, send *store.Send, err *channel
 	}
 	if news {
 		j.Hints.Publish(Event{Type: "channel", Environment: ch.EnvironmentID, ID: ch.ID})
+	}
+	return failed
+}
+
+// channelBroken shows that the channel cannot send, and why. It is not waited for: what waits fails with the same reason, and the
+// next message is a new try.
+func (j *Jobs) channelBroken(ctx context.Context, send *store.Send, err *channels.Error) error {
+	if err == nil || !cannotSend(err.Outcome) {
+		return nil
+	}
+	ch := send.Channel
+	news, failed := j.Store.SendingBroken(ctx, &ch, send.At, err.Reason)
+	if news {
+		j.tellCannotSend(&ch, err.Reason)
 	}
 	return failed
 }
