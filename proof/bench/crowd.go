@@ -82,10 +82,11 @@ func (c *crowd) grow(ctx context.Context, to int) error {
 		return err
 	}
 	c.chats = to
-	// What each chat's trigger would have added to its agent's load, at once.
+	// What each chat's trigger would have added to its agent's load, at once. All of it is on disk when this returns: what is measured
+	// next does not wait for it.
 	return c.exec(ctx, `UPDATE agents AS a SET open_chats = l.chats, open_weight = l.weight
 		FROM (SELECT agent_id, count(*) AS chats, sum(weight) AS weight FROM chats WHERE closed_at IS NULL AND NOT on_hold GROUP BY agent_id) AS l
-		WHERE l.agent_id = a.id`, "ALTER TABLE chats ENABLE TRIGGER USER", "VACUUM ANALYZE chats", "VACUUM ANALYZE agents", "ANALYZE queue_agents")
+		WHERE l.agent_id = a.id`, "ALTER TABLE chats ENABLE TRIGGER USER", "VACUUM ANALYZE chats", "VACUUM ANALYZE agents", "ANALYZE queue_agents", "CHECKPOINT")
 }
 
 // chatID is an SQL expression for the id of the i-th chat: like Waggle's own, ids grow with time.
