@@ -196,22 +196,31 @@ func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, er
 		outcome.Wait = j.proofWait()
 	}
 	j.threadAfterSend(ctx, send, sendErr)
-	// Before the outcome: who sees that a message failed for a block sees the block, and whatever the customer writes then ends it;
-	// what is written once this one is sent finds the limit that it has reached; and what is written once it is seen that this one
-	// failed, as nothing can be sent, is a new try.
-	before := errors.Join(
-		j.customerTakes(ctx, send, sendErr == nil, sendErr != nil && sendErr.Blocked), j.channelRests(ctx, send, sent), j.channelBroken(ctx, send, sendErr),
-	)
+	before, broken := j.beforeOutcome(ctx, send, sent, sendErr)
 	settled, err := j.settleSend(ctx, send, outcome, can.Receipts)
 	if err != nil {
 		return false, errors.Join(err, before)
 	}
 	j.logSend(send, sendErr, outcome, time.Since(began))
+	if broken != nil { // a moment's trouble, that settling has outlasted
+		broken = j.channelBroken(ctx, send, sendErr)
+	}
 	healthErr := j.channelHealth(ctx, send, sendErr, outcome)
 	if settled.State != "" {
 		j.tellSettled(lane.EnvironmentID, settled)
 	}
-	return !settled.Released, errors.Join(before, healthErr)
+	return !settled.Released, errors.Join(before, broken, healthErr)
+}
+
+// beforeOutcome writes what must be there when a send's outcome is seen: who sees that a message failed for a block sees the block,
+// and whatever the customer writes then ends it; what is written once this one is sent finds the limit that it has reached; and
+// what is written once it is seen that this one failed, as nothing can be sent, is a new try. It is told apart whether the last
+// of these failed. The outcome is worth more than all of it and does not wait long.
+func (j *Jobs) beforeOutcome(ctx context.Context, send *store.Send, sent channels.Sent, err *channels.Error) (failed, broken error) {
+	ctx, cancel := context.WithTimeout(ctx, j.foreTime())
+	defer cancel()
+	failed = errors.Join(j.customerTakes(ctx, send, err == nil, err != nil && err.Blocked), j.channelRests(ctx, send, sent))
+	return failed, j.channelBroken(ctx, send, err)
 }
 
 // settleSend records an outcome. Failure policy: what the messenger said is worth more than a moment's trouble with the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun/dialect"
 
 	"waggle/channels"
 	"waggle/chat"
@@ -313,6 +314,33 @@ func TestDeliverMarksWhatWaitsBeforeTheFailureIsSeen_S4_29(t *testing.T) {
 		w.deliver()
 		require.Equal(w, []chat.MessageState{chat.MessageSending}, seen)
 		require.Equal(w, chat.MessageFailed, w.entry(m).State)
+	})
+}
+
+// What could not be written before the outcome is written after it: the administrator is told all the same.
+func TestDeliverShowsABrokenChannelAfterAMomentsTrouble_S4_29(t *testing.T) {
+	eachLane(t, func(w *laneWorld) {
+		m := w.replies(w.writes(w.channel, "ann", "hello"), "one")
+		w.messenger.program(func(channels.Channel, channels.Part) error {
+			return &channels.Error{Outcome: channels.Broken, Reason: "no credits"}
+		})
+		statements := []string{`CREATE TRIGGER trouble BEFORE UPDATE ON channels WHEN EXISTS (SELECT 1 FROM timeline WHERE state = 'sending')
+			BEGIN SELECT RAISE(ABORT, 'trouble'); END`}
+		if w.db.Dialect().Name() == dialect.PG {
+			statements = []string{
+				`CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS
+				'BEGIN IF EXISTS (SELECT 1 FROM timeline WHERE state = ''sending'') THEN RAISE ''trouble''; END IF; RETURN NEW; END'`,
+				`CREATE TRIGGER trouble BEFORE UPDATE ON channels FOR EACH ROW EXECUTE FUNCTION trouble()`,
+			}
+		}
+		for _, s := range statements {
+			_, err := w.db.ExecContext(w.ctx, s)
+			require.NoError(w, err)
+		}
+		w.deliver()
+		require.Equal(w, chat.MessageFailed, w.entry(m).State)
+		require.False(w, w.now(w.channel).SendingOK)
+		require.Equal(w, 1, w.hints.count("alert"))
 	})
 }
 

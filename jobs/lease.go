@@ -18,6 +18,7 @@ func (j *Jobs) lease() time.Duration {
 // The deadlines, with what they are by default.
 func (j *Jobs) sendDeadline() time.Duration { return j.lease() / 3 }      // 20 s: one call to a messenger
 func (j *Jobs) sendPatience() time.Duration { return j.lease() / 30 }     // 2 s: a lane that takes longer has no place of its own
+func (j *Jobs) foreTime() time.Duration     { return j.lease() / 12 }     // 5 s: in which what must be seen before its outcome is written
 func (j *Jobs) settleTime() time.Duration   { return j.lease() / 2 }      // 30 s: in which its outcome must be written down
 func (j *Jobs) proofWait() time.Duration    { return j.lease() / 2 }      // 30 s: after an unknown outcome, for an echo to prove it
 func (j *Jobs) pushDeadline() time.Duration { return j.lease() * 5 / 12 } // 25 s: everything a push, or a step of Synchronize, calls at the CRM
