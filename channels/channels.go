@@ -218,7 +218,9 @@ const (
 // Event is one thing a customer did.
 type Event struct {
 	Kind EventKind
-	// Key makes a repeat recognisable: unique inside the channel's account, the same for each repetition of one event.
+	// Key makes a repeat recognisable: unique inside the channel's account, the same for each repetition of one event. Where
+	// something in it grows from event to event that comes first: an index that is written in one place stays fast when it no
+	// longer fits into memory.
 	Key string
 	// MessageKey, of an Edit only, is the Key its message had: an edit of a message Waggle never got becomes that message.
 	MessageKey string

@@ -142,9 +142,9 @@ func (in incoming) event() (channels.Event, error) {
 }
 
 // key decides a repeat. Messages and edits are numbered apart, and each user's apart, so that a messenger may number as it
-// likes.
+// likes. The id comes first, as it may grow (see channels.Event.Key).
 func (in incoming) key(kind channels.EventKind, id string) string {
-	return string(kind) + "/" + url.PathEscape(in.User.ID) + "/" + url.PathEscape(id)
+	return string(kind) + "/" + url.PathEscape(id) + "/" + url.PathEscape(in.User.ID)
 }
 
 func validID(id string) bool {

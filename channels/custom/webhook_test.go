@@ -36,7 +36,7 @@ func TestAWholeMessage(t *testing.T) {
 	assert.True(t, e.At.Equal(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)))
 	e.At = time.Time{}
 	assert.Equal(t, channels.Event{
-		Kind: channels.Message, Key: "message/ann-42/m-1", MessageID: "m-1", ReplyTo: "m-0", Text: "Where is it?",
+		Kind: channels.Message, Key: "message/m-1/ann-42", MessageID: "m-1", ReplyTo: "m-0", Text: "Where is it?",
 		User: channels.User{ID: "ann-42", Name: "Ann Lee", Username: "annlee", Language: "en", Phone: "+14155550123", Email: "ann@example.com"},
 		Attachments: []channels.Attachment{
 			{Kind: "document", Name: "a.pdf", MIME: "application/pdf", Size: 8, Ref: "https://files.example/a"},

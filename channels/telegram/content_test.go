@@ -71,7 +71,7 @@ func TestAlbums(t *testing.T) {
 	photo := `"media_group_id":"77","photo":[{"file_id":"P","file_unique_id":"p"}]`
 	e := receive(t, private("message", photo)).Events[0]
 	assert.Equal(t, "a:5551234567:77", e.Album)
-	assert.Equal(t, "m:5551234567:16", e.Key, "each has a key of its own")
+	assert.Equal(t, "m:16:5551234567", e.Key, "each has a key of its own")
 	edit := receive(t, private("edited_message", photo+`,"caption":"late","edit_date":1780000010`)).Events[0]
 	assert.Equal(t, e.Album, edit.Album)
 	assert.Equal(t, e.Key, edit.MessageKey)

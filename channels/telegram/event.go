@@ -43,8 +43,9 @@ func (m *message) event(edited bool) (e channels.Event, ignored string, err erro
 	return e, "", nil
 }
 
-// key is unique inside the bot: a message_id alone is unique inside one chat only (wire/telegram.md §3).
-func (m *message) key() string { return "m:" + number(m.Chat.ID) + ":" + number(m.ID) }
+// key is unique inside the bot: a message_id alone is unique inside one chat only (wire/telegram.md §3). It comes first, since a
+// bot whose private chats count together has growing keys that way (see channels.Event.Key).
+func (m *message) key() string { return "m:" + number(m.ID) + ":" + number(m.Chat.ID) }
 
 // editKey tells edits of one message apart. Two may fall into one second, so what was written counts as well as when.
 func (m *message) editKey(text string) string {
@@ -53,7 +54,7 @@ func (m *message) editKey(text string) string {
 	for _, f := range m.files() {
 		_, _ = io.WriteString(h, "\x00"+f.UniqueID)
 	}
-	return fmt.Sprintf("e:%d:%d:%d:%s", m.Chat.ID, m.ID, m.EditDate, hex.EncodeToString(h.Sum(nil)[:12]))
+	return fmt.Sprintf("e:%d:%d:%d:%s", m.ID, m.Chat.ID, m.EditDate, hex.EncodeToString(h.Sum(nil)[:12]))
 }
 
 // user is the customer.

@@ -91,7 +91,7 @@ func TestComposedExamples(t *testing.T) {
 	d := receive(t, `{"update_id":700000001,"message":{"message_id":15,"from":{"id":5551234567,"is_bot":false,"first_name":"Ann","last_name":"Lee","username":"annlee","language_code":"en"},"chat":{"id":5551234567,"first_name":"Ann","last_name":"Lee","username":"annlee","type":"private"},"date":1780000000,"text":"hi"}}`)
 	require.Len(t, d.Events, 1)
 	assert.Equal(t, channels.Event{
-		Kind: channels.Message, Key: "m:5551234567:15", MessageID: "15", Text: "hi", At: time.Unix(1780000000, 0).UTC(),
+		Kind: channels.Message, Key: "m:15:5551234567", MessageID: "15", Text: "hi", At: time.Unix(1780000000, 0).UTC(),
 		User: channels.User{ID: "5551234567", Name: "Ann Lee", Username: "annlee", Language: "en"},
 	}, d.Events[0])
 
@@ -186,7 +186,7 @@ func TestEdits(t *testing.T) {
 	e := edit(`"edit_date":1780000010,"text":"new"`)
 	assert.Equal(t, channels.Edit, e.Kind)
 	assert.Equal(t, "16", e.MessageID)
-	assert.Equal(t, "m:5551234567:16", e.MessageKey)
+	assert.Equal(t, "m:16:5551234567", e.MessageKey)
 	assert.Equal(t, time.Unix(1780000010, 0).UTC(), e.At)
 	assert.Equal(t, e.Key, edit(`"edit_date":1780000010,"text":"new"`).Key, "a repeat is the same edit")
 	keys := map[string]bool{e.Key: true, e.MessageKey: true}
@@ -237,7 +237,7 @@ func TestKeysAreUniqueInsideTheBot(t *testing.T) {
 		return receive(t, `{"update_id":1,"message":{"message_id":1,"chat":{"id":`+chat+`,"type":"private"},"text":"x"}}`).Events[0].Key
 	}
 	assert.NotEqual(t, key("12"), key("13"))
-	assert.Equal(t, "m:4503599627370495:1", key("4503599627370495"), "52 bits of id")
+	assert.Equal(t, "m:1:4503599627370495", key("4503599627370495"), "52 bits of id")
 }
 
 // From the double through a real connection into events, with a repeat and an edit.
