@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // CheckURL says whether raw can be called at all: an absolute http or https URL with a host and without a user name or
@@ -18,6 +19,17 @@ func CheckURL(raw string) error {
 		return errors.New("this is not a URL")
 	}
 	return check(u)
+}
+
+// HostOf names an address for people by its host alone: what else stands in it may be somebody's secret. One without a sound
+// host is "another address".
+func HostOf(raw string) string {
+	const longest = 253 // bytes of a name (RFC 1035)
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || len(u.Hostname()) > longest || !utf8.ValidString(u.Hostname()) {
+		return "another address"
+	}
+	return u.Hostname()
 }
 
 func check(u *url.URL) error {

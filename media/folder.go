@@ -19,14 +19,21 @@ const unfinished = ".unfinished"
 // folder keeps files in a folder of this machine, or of one that all processes share.
 type folder struct{ root *os.Root }
 
-func openFolder(u *url.URL) (blobs, error) {
-	if u.Host != "" || u.Path == "" {
-		return nil, errors.New("a folder is written file:///var/lib/waggle/media, with three slashes")
+func folderOf(u *url.URL) (place, error) {
+	if u.Host != "" || u.Path == "" || u.User != nil {
+		return place{}, errors.New("a folder is written file:///var/lib/waggle/media, with three slashes")
 	}
-	if err := os.MkdirAll(u.Path, 0o700); err != nil {
+	if u.RawQuery != "" || u.ForceQuery {
+		return place{}, errors.New("a folder has no settings; a question mark in its name is written %3F")
+	}
+	return place{folder: u.Path}, nil
+}
+
+func openFolder(name string) (blobs, error) {
+	if err := os.MkdirAll(name, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for files: %w", err)
 	}
-	root, err := os.OpenRoot(u.Path)
+	root, err := os.OpenRoot(name)
 	if err != nil {
 		return nil, fmt.Errorf("open the folder for files: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -44,26 +45,49 @@ type blobs interface {
 	tidy(before time.Time) error
 }
 
-// Open opens the store at an address: file:///folder, which is made where it is missing, or s3://bucket/prefix; see openS3. It
+// Open opens the store at an address: file:///folder, which is made where it is missing, or s3://bucket/prefix; see bucketOf. It
 // does not call the store.
 func Open(address string) (*Store, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, errors.New("MEDIA_URL is not an address")
-	}
-	var b blobs
-	switch u.Scheme {
-	case "file":
-		b, err = openFolder(u)
-	case "s3":
-		b, err = openS3(u)
-	default:
-		err = errors.New("it must begin with file:/// or s3://")
-	}
+	b, err := open(address)
 	if err != nil {
 		return nil, fmt.Errorf("MEDIA_URL: %w", err)
 	}
 	return &Store{b}, nil
+}
+
+func open(address string) (blobs, error) {
+	p, err := parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if p.folder != "" {
+		return openFolder(p.folder)
+	}
+	return openBucket(p)
+}
+
+// place is what an address says: a folder of this machine or a bucket.
+type place struct {
+	folder         string  // empty: a bucket
+	endpoint       url.URL // the scheme and the host of the bucket's store
+	bucket, prefix string
+	region         string // empty: the store tells it
+}
+
+// parse reads an address. What it could not heed it refuses: files that went elsewhere would be missed late.
+func parse(address string) (place, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return place{}, errors.New("it is not an address") // the error would quote it
+	case strings.Contains(address, "#"):
+		return place{}, errors.New("a # in it is written %23")
+	case u.Scheme == "file":
+		return folderOf(u)
+	case u.Scheme == "s3":
+		return bucketOf(u)
+	}
+	return place{}, errors.New("it must begin with file:/// or s3://")
 }
 
 // Kept is what a file turned out to be.

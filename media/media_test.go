@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -139,7 +140,10 @@ func TestCheck(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	for address, says := range map[string]string{
 		"": "file:///", "/var/lib": "file:///", "file://host/x": "three slashes", "ftp://x": "s3://", "s3:///x": "s3://bucket", "s3://k:s@bucket": "AWS_ACCESS_KEY_ID",
-		"s3://b?endpoint=minio:9000": "https://", "s3://b?endpoint=https://example.com/storage/s3": "without a path", "s3://b?colour=red": "colour", "\x00": "MEDIA_URL",
+		"s3://b?endpoint=minio:9000": "https://", "s3://b?endpoint=https://example.com/storage/s3": "without a path", "s3://b?colour=red": "but endpoint and region", "\x00": "MEDIA_URL",
+		// Each of these meant something else than what it was read as.
+		"file:///a#b": "%23", "file:///a?b": "%3F", "file://u@/a": "three slashes", "s3://b/a#b?endpoint=https://h": "%23", "s3://minio:9000/b": "s3://bucket",
+		"s3://b?endpoint=": "https://", "s3://b:": "s3://bucket", "s3://b?endpoint=https://h;region=x": "%3B", "s3://b?endpoint=%zz": "%25", "s3://b?region=x&region=y": "twice", "s3://b?endpoint=https://k:s@h": "without a path",
 	} {
 		_, err := Open(address)
 		require.ErrorContains(t, err, says, "%q", address)
@@ -256,7 +260,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 func TestAFileIsNeverWholeInMemory(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) *Store{
 		"folder": func(t *testing.T) *Store {
-			s, err := Open("file://" + t.TempDir())
+			s, err := Open((&url.URL{Scheme: "file", Path: t.TempDir()}).String()) // its name has a #
 			require.NoError(t, err)
 			return s
 		},

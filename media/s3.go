@@ -27,37 +27,50 @@ type bucket struct {
 	name, prefix string
 }
 
-// openS3 reads s3://bucket/prefix?endpoint=https://host:port&region=name. Without an endpoint it is Amazon's. The keys are those
+// bucketOf reads s3://bucket/prefix?endpoint=https://host:port&region=name. Without an endpoint it is Amazon's. The keys are those
 // of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's own role.
-func openS3(u *url.URL) (blobs, error) {
-	q := u.Query()
-	endpoint := &url.URL{Scheme: "https", Host: "s3.amazonaws.com"}
-	if given := q.Get("endpoint"); given != "" {
-		var err error
-		if endpoint, err = url.Parse(given); err != nil || endpoint.Host == "" || endpoint.Scheme != "https" && endpoint.Scheme != "http" {
-			return nil, errors.New("endpoint must be an https:// address")
-		}
-		if strings.Trim(endpoint.Path, "/") != "" {
-			return nil, errors.New("endpoint must be an address without a path: the bucket stands before the question mark")
-		}
+func bucketOf(u *url.URL) (place, error) {
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return place{}, errors.New("its settings cannot be read: they are joined by &, and a % or ; in one is written %25 or %3B")
 	}
-	for name := range q {
+	for name, values := range q {
 		if name != "endpoint" && name != "region" {
-			return nil, fmt.Errorf("%q is not a setting of a bucket; there are endpoint and region", name)
+			return place{}, errors.New("a bucket has no settings but endpoint and region") // the name may be a key that was pasted there
+		}
+		if len(values) > 1 {
+			return place{}, fmt.Errorf("%s is set twice", name)
 		}
 	}
-	if u.Host == "" || u.User != nil {
-		return nil, errors.New("a bucket is written s3://bucket/prefix, its keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	if u.Host == "" || strings.Contains(u.Host, ":") || u.User != nil {
+		return place{}, errors.New("a bucket is written s3://bucket/prefix, its keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	}
-	client, err := minio.New(endpoint.Host, &minio.Options{
+	p := place{
+		endpoint: url.URL{Scheme: "https", Host: "s3.amazonaws.com"}, bucket: u.Host, prefix: strings.Trim(u.Path, "/"), region: q.Get("region"),
+	}
+	if q.Has("endpoint") {
+		e, err := url.Parse(q.Get("endpoint"))
+		if err != nil || e.Host == "" || e.Scheme != "https" && e.Scheme != "http" {
+			return place{}, errors.New("endpoint must be an https:// address")
+		}
+		if strings.Trim(e.Path, "/") != "" || e.RawQuery != "" || e.Fragment != "" || e.User != nil {
+			return place{}, errors.New("endpoint must be an address without a path: the bucket stands before the question mark")
+		}
+		p.endpoint = url.URL{Scheme: e.Scheme, Host: e.Host}
+	}
+	return p, nil
+}
+
+func openBucket(p place) (blobs, error) {
+	client, err := minio.New(p.endpoint.Host, &minio.Options{
 		Creds:  credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.IAM{Client: &http.Client{Timeout: roleLimit}}}),
-		Secure: endpoint.Scheme == "https", Region: q.Get("region"),
+		Secure: p.endpoint.Scheme == "https", Region: p.region,
 		MaxRetries: 1, // a file that has gone by cannot be sent again; who wanted it kept tries again
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the bucket: %w", err)
 	}
-	return &bucket{client: client, name: u.Host, prefix: strings.Trim(u.Path, "/")}, nil
+	return &bucket{client: client, name: p.bucket, prefix: p.prefix}, nil
 }
 
 func (b *bucket) at(key string) string { return path.Join(b.prefix, key) }
