@@ -120,7 +120,7 @@ func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part
 		e.Field = "" // only a refusal names a field
 		return channels.Sent{}, e
 	}
-	if answer.MessageID == "" {
+	if !validID(answer.MessageID) {
 		answer.MessageID = p.Key // the messenger then knows the message by our id
 	}
 	return channels.Sent{MessageID: answer.MessageID}, nil
@@ -134,7 +134,7 @@ func (a *Adapter) greet(ctx context.Context, ch channels.Channel, g greeting) (n
 	g.Channel, g.CompanyURL = ch.ID.String(), ch.Fields[FieldPublicURL]
 	if e := a.post(ctx, ch, g, nil, &answer); e != nil {
 		if e.Field != "" {
-			e.Outcome = channels.Refused
+			e.Outcome, e.Blocked = channels.Refused, false
 		}
 		return "", e
 	}

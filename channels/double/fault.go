@@ -13,6 +13,7 @@ type Fault struct {
 	header  http.Header
 	hang    bool
 	accepts bool
+	met     func() // nil: nobody asks
 }
 
 // Answer is a fault that is answered by write.
@@ -55,11 +56,20 @@ func (f Fault) With(name, value string) Fault {
 	return f
 }
 
+// Noting lets met be told of each call that meets the fault.
+func (f Fault) Noting(met func()) Fault {
+	f.met = met
+	return f
+}
+
 // Accepts reports whether the call is carried out before its answer is spoilt.
 func (f Fault) Accepts() bool { return f.accepts }
 
 // Spoil gives a client the faulty answer. Hang lasts until the client or the double gives up.
 func (b *Base) Spoil(w http.ResponseWriter, client context.Context, f Fault) {
+	if f.met != nil {
+		f.met()
+	}
 	if f.hang {
 		select {
 		case <-client.Done():
@@ -93,6 +103,13 @@ func (f *Faults) FailNext(name string, faults ...Fault) {
 	defer f.b.Mu.Unlock()
 	name = strings.ToLower(name)
 	f.queued[name] = append(f.queued[name], faults...)
+}
+
+// Heal forgets the faults that no call has met yet.
+func (f *Faults) Heal() {
+	f.b.Mu.Lock()
+	defer f.b.Mu.Unlock()
+	clear(f.queued)
 }
 
 // Calls counts the calls of an operation so far, refused ones too.

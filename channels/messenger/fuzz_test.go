@@ -1,11 +1,14 @@
 package messenger
 
 import (
+	"encoding/json"
+	"maps"
 	"math"
 	"net/http"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
@@ -56,6 +59,77 @@ func FuzzWebhook(f *testing.F) {
 		require.Equal(t, d, again)
 		_, err = a.Accounts(t.Context(), hookedChannel, r)
 		require.NoError(t, err)
+	})
+}
+
+// Whatever answers a call, the Graph API or what stands before it, is success or a failure that jobs know what to do with. TOKEN,
+// SECRET and PROOF in a body are the page's token, the app secret and the proof of it, which nobody is shown.
+func FuzzAnswers(f *testing.F) {
+	for code, message := range map[string]string{
+		`190,"error_subcode":1234567`: "Invalid OAuth access token.", `1,"error_subcode":99`: "unknown error", `2`: "An unexpected error has occurred. Please retry your request later.",
+		`1200`: "Temporary send message failure. Please try again later.", `4`: "Application request limit reached", `10,"error_subcode":2018278`: "This message is sent outside of allowed window.",
+		`10,"error_subcode":2018300`: "another app", `10`: "no permission", `100`: "Invalid appsecret_proof PROOF", `100,"error_subcode":2018001`: "No matching user found", `100,"error_subcode":33`: "Unsupported",
+		`200`: "(#200) This person isn't receiving messages", `551,"error_subcode":1545041`: "This person isn't available right now.", `613`: "Calls to this API have exceeded the rate limit.",
+		`-9223372036854775808`: "TOKEN and SECRET", `101`: "Error validating client secret.",
+	} {
+		f.Add(400, "", `{"error":{"message":"`+message+`","type":"OAuthException","code":`+code+`,"fbtrace_id":"BLBz/WZt8dN"}}`)
+	}
+	f.Add(200, "", `{"id":"1","name":"Corner Shop","first_name":"Ann","message_id":"m_1","access_token":"TOKEN","success":true,"data":{"is_valid":true,"app_id":1517776481860111,"type":"PAGE","scopes":[]}}`)
+	f.Add(200, "", `{"success":false,"access_token":"x","data":[{"id":"1","name":"Corner Shop","tasks":["MESSAGING"]}],"paging":{"next":"x","cursors":{"after":"y"}}}`)
+	f.Add(200, "", `{"error":{"code":0,"message":"TOKEN"}}`)
+	f.Add(200, "", `{"data":{"is_valid":false}}`)
+	f.Add(400, "", `{"error":{"code":7,"message":"https://graph.facebook.com/?access_token=EAApage%7Ctoken"}}`)
+	f.Add(429, "17", `slow down`)
+	f.Add(429, "9223372036854775807", ``)
+	f.Add(429, "-1", ``)
+	f.Add(503, "5", `<html>`)
+	f.Add(0, "", ``)
+	f.Add(-1, "", `malformed HTTP response "TOKEN SECRET PROOF"`)
+	const token = "EAApage|token"
+	ch := hookedChannel
+	ch.HookURL, ch.Fields = "https://waggle.example/hooks/messenger/1", maps.Clone(ch.Fields)
+	ch.Fields[FieldToken] = token
+	login := channels.LoginSettings{URL: "https://facebook.example", ClientID: ourApp, ClientSecret: appSecret}
+	secrets := []string{appSecret, token, "EAApage%7Ctoken", proof(appSecret, token)} // the first goes along with every call
+	plain := strings.NewReplacer("TOKEN", token, "SECRET", appSecret, "PROOF", proof(appSecret, token))
+	f.Fuzz(func(t *testing.T, status int, retry, body string) {
+		body = plain.Replace(body)
+		answering := func(body string) *Adapter {
+			return New(&http.Client{Transport: channelstest.Answer{Status: status, Header: http.Header{"Retry-After": {retry}}, Body: body}}, DefaultAPI)
+		}
+		send := func(a *Adapter, attempt int) (channels.Sent, error) {
+			return a.Send(t.Context(), ch, channels.Part{Key: "part-1", UserID: "2", Text: "hi", Attempt: attempt})
+		}
+		began, a := time.Now(), answering(body)
+		meant := func(err error, secrets ...string) {
+			channelstest.Meant(t, err, time.Now, 24*time.Hour, secrets...)
+			if e := channels.AsError(err); err != nil && !e.At.IsZero() {
+				require.True(t, e.At.After(began), "a limit is waited for")
+			}
+		}
+		for _, attempt := range []int{1, fewTries} {
+			sent, err := send(a, attempt)
+			meant(err, secrets...)
+			require.Equal(t, err == nil, sent.MessageID != "")
+			if err != nil && status >= 0 && !json.Valid([]byte(body)) {
+				_, empty := send(answering(""), attempt)
+				require.EqualError(t, err, empty.Error(), "a page is not quoted")
+			}
+		}
+		_, err := a.Verify(t.Context(), ch)
+		meant(err, secrets...)
+		_, err = a.Check(t.Context(), ch)
+		meant(err, secrets[:3]...)
+		user, err := a.Profile(t.Context(), ch, "2")
+		meant(err, secrets...)
+		require.Equal(t, user.ID != "", user.Name != "")
+		meant(a.Connect(t.Context(), ch, channels.ConnectOptions{}), secrets...)
+		meant(a.Take(t.Context(), ch, "2"), secrets...)
+		found, err := a.Login(t.Context(), login, "https://waggle.example/login", func(name string) string { return map[string]string{"code": "TheCode"}[name] })
+		meant(err, appSecret)
+		if err == nil {
+			require.Len(t, found.Permissions, len(asked))
+		}
 	})
 }
 

@@ -47,16 +47,26 @@ type call struct {
 	file       *upload
 	token      string
 	secret     string // the app secret, for the proof that we may use the token; empty: without a proof
+	quiet      string // what no error shows beside the secrets: a message's text, should Facebook quote the whole of it
 	patience   time.Duration
 }
 
 // secrets are what no error about this call may show.
 func (q call) secrets() []string {
-	found := []string{q.token, q.secret, proof(q.secret, q.token)}
+	_, ofApp, _ := strings.Cut(q.token, "|") // an app's own token is its id and its secret
+	found := []string{q.token, ofApp, q.secret, proof(q.secret, q.token)}
 	for _, name := range []string{"input_token", "client_secret", "code", "fb_exchange_token"} {
 		found = append(found, q.params.Get(name))
 	}
 	return found
+}
+
+// texts are what people wrote, should Facebook quote it. A short word may be Facebook's own.
+func (q call) texts() []string {
+	if len(q.quiet) > 3 {
+		return []string{q.quiet}
+	}
+	return nil
 }
 
 // proof is appsecret_proof (wire/messenger.md §2): that who uses the token also knows the app secret.
@@ -68,10 +78,11 @@ func proof(secret, token string) string {
 
 // failure is a call without a good answer. It never holds a token, a secret or the address.
 type failure struct {
-	status     int           // HTTP status; 0: no answer
+	status     int           // HTTP status; 0 where err says why there was no answer
 	api        bool          // the answer was the Graph API's own refusal, not a proxy's page
 	code       reply         // the Graph API's error code and subcode
-	message    string        // the Graph API's words
+	message    string        // the Graph API's words, for people
+	words      string        // the same with what they may quote of a message: to be understood by, and never to be shown
 	retryAfter time.Duration // how long we are told to wait; 0: not said
 	unsent     bool          // no connection was made: certainly nothing happened
 	err        error         // what went wrong on the way; may be nil
@@ -81,10 +92,10 @@ func (f *failure) Error() string {
 	switch {
 	case f.api:
 		return fmt.Sprintf("Facebook answered %d with error %d/%d: %s", f.status, f.code.code, f.code.subcode, f.message)
-	case f.status != 0:
-		return fmt.Sprintf("an answer with status %d that is not the Graph API's", f.status)
+	case f.err != nil:
+		return f.err.Error()
 	}
-	return f.err.Error()
+	return fmt.Sprintf("an answer with status %d that is not the Graph API's", f.status)
 }
 
 func (f *failure) Unwrap() error { return f.err }
@@ -111,7 +122,7 @@ func (c client) do(ctx context.Context, q call, result any) *failure {
 	if err != nil {
 		return &failure{err: clean(err, q.secrets())}
 	}
-	return understand(res, body, q.secrets(), result)
+	return understand(res, body, q, result)
 }
 
 func (c client) request(ctx context.Context, q call) (*http.Request, error) {
@@ -158,7 +169,7 @@ func (q call) body(ctx context.Context) (io.Reader, string, int64, error) {
 
 // understand reads one answer: the Graph API's, or whatever a proxy in front of it said. An error comes mostly with status
 // 400; its code says more than the status (wire/messenger.md §4).
-func understand(res *http.Response, body []byte, secrets []string, result any) *failure {
+func understand(res *http.Response, body []byte, q call, result any) *failure {
 	fail := &failure{status: res.StatusCode, retryAfter: retryAfter(res.Header.Get("Retry-After"))}
 	var e struct {
 		Error *struct {
@@ -171,7 +182,8 @@ func understand(res *http.Response, body []byte, secrets []string, result any) *
 		return fail
 	}
 	if e.Error != nil && e.Error.Code != 0 {
-		fail.api, fail.code, fail.message = true, reply{e.Error.Code, e.Error.Subcode}, readable(e.Error.Message, secrets)
+		fail.api, fail.code = true, reply{e.Error.Code, e.Error.Subcode}
+		fail.message, fail.words = readable(e.Error.Message, append(q.secrets(), q.texts()...)), readable(e.Error.Message, q.secrets())
 		return fail
 	}
 	if res.StatusCode != http.StatusOK || e.Error != nil {

@@ -64,11 +64,11 @@ var meanings = map[reply]meaning{
 
 // meaningOf finds an error's row. What is in no row is final if Facebook calls it our mistake, and unclear otherwise.
 func meaningOf(f *failure) meaning {
-	if strings.Contains(f.message, "appsecret_proof") { // 100 as well, but it concerns every call
+	if strings.Contains(f.words, "appsecret_proof") { // 100 as well, but it concerns every call
 		return meaning{outcome: channels.Broken, reason: "the app secret is not this app's; enter the current one"}
 	}
 	// Of one customer, though the codes 10 and 200 else concern the whole page: "(#200) This person isn't receiving messages".
-	if f.code.subcode == unavailable || strings.Contains(f.message, "This person isn't") {
+	if f.code.subcode == unavailable || strings.Contains(f.words, "This person isn't") {
 		return meanings[reply{code: 551}]
 	}
 	m, ok := meanings[f.code]
@@ -122,7 +122,7 @@ func setupError(f *failure) *channels.Error {
 	if e.Outcome == channels.RetryAt {
 		return e
 	}
-	e.Outcome = channels.Refused
+	e.Outcome, e.Blocked = channels.Refused, false
 	switch {
 	case !f.api:
 	case strings.Contains(f.message, "appsecret_proof"):

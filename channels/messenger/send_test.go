@@ -153,6 +153,16 @@ func TestRetriesAndLimits(t *testing.T) {
 	assert.WithinDuration(t, time.Now().Add(limitPause), asError(t, f.send(t, "x")).At, 5*time.Second)
 }
 
+// What Facebook quotes of a message stands in no error; what it says is understood all the same.
+func TestTextStaysOutOfErrors(t *testing.T) {
+	f := setUp(t)
+	f.ann.Write("hello")
+	text := "person, " + strings.Repeat("again and ", 50)
+	f.server.FailNext("messages", messengertest.Refuse(100, 0, "(#100) What is '"+text+"'?"), messengertest.Refuse(200, 0, "(#200) This person isn't receiving messages"))
+	assert.NotContains(t, asError(t, f.send(t, text)).Error(), "again")
+	assert.True(t, asError(t, f.send(t, "person")).Blocked)
+}
+
 // The token is a parameter, as wire/messenger.md §4 has it, and is in no error that holds the address.
 func TestTokenStaysOutOfErrors(t *testing.T) {
 	f := setUp(t)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"waggle/channels"
+	"waggle/guard"
 )
 
 // webhookInfo is what we read of a WebhookInfo (wire/telegram.md §2). The last error stays there after it is mended.
@@ -41,13 +42,13 @@ func wrongHook(hook string, ch channels.Channel) string {
 	case ch.Receive == channels.Polling && hook == "", ch.Receive != channels.Polling && hook == ch.HookURL:
 		return ""
 	case ch.Receive == channels.Polling:
-		return "Somebody has set a webhook for this bot, to " + host(hook) + ", so that nothing can be fetched. Connect the channel again to take the bot over."
+		return "Somebody has set a webhook for this bot, to " + guard.HostOf(hook) + ", so that nothing can be fetched. Connect the channel again to take the bot over."
 	case hook == "":
 		return "Somebody has removed the bot's webhook, so that Telegram delivers nothing. Connect the channel again."
 	case ours(hook, ch):
-		return "Telegram delivers to an earlier address of this installation, at " + host(hook) + ". Connect the channel again."
+		return "Telegram delivers to an earlier address of this installation, at " + guard.HostOf(hook) + ". Connect the channel again."
 	}
-	return "Telegram delivers this bot's messages to " + host(hook) + " instead of here. Connect the channel again to take the bot over."
+	return "Telegram delivers this bot's messages to " + guard.HostOf(hook) + " instead of here. Connect the channel again to take the bot over."
 }
 
 // webhookInfo asks for the bot's webhook. A server that only resembles Telegram's may not have getWebhookInfo: then nothing is

@@ -38,11 +38,12 @@ func newClient(h *http.Client, base string) client {
 // failure is a call without a good answer. It never holds the token or the address, which contains the token.
 type failure struct {
 	method      string        // what was called; empty: a file
-	status      int           // HTTP status; 0: no answer
+	status      int           // HTTP status; 0 where err says why there was no answer
 	api         bool          // the answer was the Bot API's own refusal, not a proxy's page
 	official    bool          // Telegram's own server was called: a page there is a proxy's
 	other       bool          // the answer was a JSON object in a form that is not the Bot API's
-	description string        // the server's words
+	description string        // the server's words, for people
+	words       string        // the same with what they may quote of a message: to be understood by, and never to be shown
 	retryAfter  time.Duration // how long Telegram wants us to wait; 0: it did not say
 	unsent      bool          // certainly nothing happened: no connection was made, or half a request
 	unread      bool          // the file to be sent could not be read
@@ -53,10 +54,10 @@ func (f *failure) Error() string {
 	switch {
 	case f.api:
 		return fmt.Sprintf("Telegram answered %d: %s", f.status, f.description)
-	case f.status != 0:
-		return fmt.Sprintf("an answer with status %d that is not the Bot API's%s", f.status, f.said())
+	case f.err != nil:
+		return f.err.Error()
 	}
-	return f.err.Error()
+	return fmt.Sprintf("an answer with status %d that is not the Bot API's%s", f.status, f.said())
 }
 
 func (f *failure) Unwrap() error { return f.err }
@@ -74,7 +75,7 @@ func (f *failure) said() string {
 func (f *failure) noMethod() bool {
 	switch f.status {
 	case http.StatusNotFound:
-		return f.method != "" && (!f.api || strings.Contains(f.description, "method not found"))
+		return f.method != "" && (!f.api || strings.Contains(f.words, "method not found"))
 	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return f.method != ""
 	case http.StatusInternalServerError:
@@ -95,15 +96,16 @@ type envelope struct {
 	} `json:"parameters"`
 }
 
-// call runs one method and decodes its result into result unless that is nil. It is never repeated here.
-func (c client) call(ctx context.Context, token, method string, params, result any) *failure {
+// call runs one method and decodes its result into result unless that is nil. It is never repeated here. No error shows what is
+// quiet: a message's text, should the server quote the whole of it.
+func (c client) call(ctx context.Context, token, method string, params, result any, quiet ...string) *failure {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	body, err := json.Marshal(params)
 	if err != nil {
 		return &failure{unsent: true, err: err}
 	}
-	return c.run(ctx, token, method, payload{bytes.NewReader(body), "application/json", int64(len(body))}, result)
+	return c.run(ctx, token, method, payload{bytes.NewReader(body), "application/json", int64(len(body))}, result, quiet...)
 }
 
 // payload is the body of a call.
@@ -113,7 +115,7 @@ type payload struct {
 	size int64  // bytes; -1: not known
 }
 
-func (c client) run(ctx context.Context, token, method string, p payload, result any) *failure {
+func (c client) run(ctx context.Context, token, method string, p payload, result any, quiet ...string) *failure {
 	res, fail := c.do(ctx, token, http.MethodPost, "/bot"+token+"/"+method, p)
 	if fail != nil {
 		return fail
@@ -123,7 +125,7 @@ func (c client) run(ctx context.Context, token, method string, p payload, result
 	if err != nil {
 		return &failure{err: clean(err, token)}
 	}
-	if fail = understand(res, body, token, result); fail != nil {
+	if fail = understand(res, body, token, result, quiet...); fail != nil {
 		fail.method, fail.official = method, c.base == DefaultAPI
 	}
 	return fail
@@ -149,14 +151,15 @@ func (c client) do(ctx context.Context, token, verb, path string, p payload) (*h
 }
 
 // understand reads one answer: the Bot API's, or whatever a proxy in front of it said (§1, last line).
-func understand(res *http.Response, body []byte, token string, result any) *failure {
+func understand(res *http.Response, body []byte, token string, result any, quiet ...string) *failure {
 	fail := &failure{status: res.StatusCode, retryAfter: retryAfter(res.Header.Get("Retry-After"))}
 	var e envelope
 	if err := json.Unmarshal(body, &e); err != nil {
 		return fail
 	}
+	hidden := append([]string{token}, quiet...) // the token first: a text may be a piece of it
 	if e.OK == nil && e.ErrorCode == 0 {
-		fail.other, fail.description = true, readable(cmp.Or(e.Description, e.Message), token)
+		fail.other, fail.description = true, readable(cmp.Or(e.Description, e.Message), hidden...)
 		return fail
 	}
 	if e.OK != nil && *e.OK && res.StatusCode == http.StatusOK {
@@ -172,7 +175,7 @@ func understand(res *http.Response, body []byte, token string, result any) *fail
 		fail.status = e.ErrorCode
 	}
 	fail.api = true
-	fail.description = readable(e.Description, token)
+	fail.description, fail.words = readable(e.Description, hidden...), readable(e.Description, token)
 	fail.retryAfter = max(fail.retryAfter, seconds(e.Parameters.RetryAfter))
 	return fail
 }
@@ -191,15 +194,10 @@ func seconds(n int) time.Duration {
 	return time.Duration(min(max(n, 0), day)) * time.Second
 }
 
-// readable bounds a description that is shown to people, and takes secrets out of it.
+// readable bounds a description that is shown to people, and takes out of it what is not: secrets and texts.
 func readable(description string, secrets ...string) string {
 	const limit = 200
-	for _, secret := range secrets {
-		if secret != "" {
-			description = strings.ReplaceAll(description, secret, "…")
-		}
-	}
-	description = strings.ToValidUTF8(description, "\uFFFD")
+	description = strings.ToValidUTF8(hide(description, secrets...), "\uFFFD")
 	if runes := []rune(description); len(runes) > limit {
 		return string(runes[:limit]) + "…"
 	}
@@ -208,12 +206,18 @@ func readable(description string, secrets ...string) string {
 
 // clean takes the request's address, which contains the token, out of an error of net/http.
 func clean(err error, token string) error {
-	return guard.Scrubbed(err, func(text string) string {
-		for _, form := range []string{token, url.PathEscape(token), url.QueryEscape(token)} {
-			if form != "" {
+	return guard.Scrubbed(err, func(text string) string { return hide(text, token) })
+}
+
+// hide takes secrets out of a text, as they are and as addresses spell them. A short word may be the server's own.
+func hide(text string, secrets ...string) string {
+	for _, secret := range secrets {
+		secret = strings.TrimSpace(secret) // Telegram cuts the ends of a text
+		for _, form := range []string{secret, url.PathEscape(secret), url.QueryEscape(secret)} {
+			if len(form) > 3 {
 				text = strings.ReplaceAll(text, form, "…")
 			}
 		}
-		return text
-	})
+	}
+	return text
 }

@@ -49,10 +49,10 @@ func fileError(f *failure) *channels.Error {
 	switch {
 	case !f.api || f.status != http.StatusBadRequest:
 		return setupError(f)
-	case strings.Contains(f.description, "file is too big"):
+	case strings.Contains(f.words, "file is too big"):
 		return &channels.Error{Outcome: channels.Permanent, Err: f, Reason: "the file is larger than the 20 MB that Telegram gives to bots; " +
 			"the customer can send it in another way, or in parts"}
-	case strings.Contains(f.description, "temporarily unavailable"):
+	case strings.Contains(f.words, "temporarily unavailable"):
 		return &channels.Error{Outcome: channels.RetryAt, Err: f, Reason: "Telegram does not have the file at hand, or does not know it"}
 	}
 	return &channels.Error{Outcome: channels.Permanent, Err: f, Reason: "Telegram does not hand out this file: " + f.description}

@@ -52,7 +52,7 @@ func sendError(f *failure) *channels.Error {
 	case f.status == http.StatusRequestEntityTooLarge: // a proxy may say so instead of the Bot API
 		e = &channels.Error{Outcome: channels.Permanent, Reason: tooLarge}
 	case f.api && f.status >= 400 && f.status < 500:
-		e = &channels.Error{Outcome: channels.Permanent, Reason: refusal(f.description), Blocked: blocked(f.description)}
+		e = &channels.Error{Outcome: channels.Permanent, Reason: refusal(f), Blocked: blocked(f.words)}
 	default: // 5xx, a proxy's page, a broken connection, a timeout
 		e = &channels.Error{Outcome: channels.Unknown, Reason: "Telegram gave no clear answer; the message may or may not have arrived"}
 	}
@@ -119,11 +119,11 @@ func blocked(description string) bool {
 	return slices.ContainsFunc(unreachable, func(why string) bool { return strings.Contains(strings.ToLower(description), why) })
 }
 
-func refusal(description string) string {
+func refusal(f *failure) string {
 	for _, h := range hopeless {
-		if strings.Contains(strings.ToLower(description), h.description) {
+		if strings.Contains(strings.ToLower(f.words), h.description) {
 			return h.reason
 		}
 	}
-	return "Telegram refused the message: " + description
+	return "Telegram refused the message: " + f.description
 }

@@ -3,6 +3,7 @@ package telegram
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -44,7 +45,7 @@ func (a *Adapter) Poll(ctx context.Context, ch channels.Channel, offset string) 
 		if err != nil {
 			ignore(&d, "malformed")
 		}
-		if id > 0 {
+		if id > 0 && id < math.MaxInt64 { // a negative offset drops what waits
 			offset = strconv.FormatInt(id+1, 10)
 		}
 		if d.Answer != nil {
@@ -79,7 +80,7 @@ func pollTimeout(ctx context.Context) time.Duration {
 // pollError tells a bot that somebody has given a webhook (an administrator must act) from a second poller, which is gone
 // once the other worker has noticed.
 func pollError(f *failure) *channels.Error {
-	if f.api && f.status == http.StatusConflict && strings.Contains(f.description, "webhook is active") {
+	if f.api && f.status == http.StatusConflict && strings.Contains(f.words, "webhook is active") {
 		return &channels.Error{Outcome: channels.Foreign, Reason: "somebody has set a webhook for this bot; connect the channel again to take it over", Err: f}
 	}
 	return setupError(f)

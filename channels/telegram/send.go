@@ -31,7 +31,7 @@ func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part
 	var fail *failure
 	switch {
 	case p.File == nil:
-		fail = a.api.call(ctx, token, "sendMessage", newMessage(chat, p), &sent)
+		fail = a.api.call(ctx, token, "sendMessage", newMessage(chat, p), &sent, p.Text)
 	case p.File.Size > uploadLimit:
 		return channels.Sent{}, &channels.Error{Outcome: channels.Permanent, Reason: tooLarge}
 	default:
@@ -49,9 +49,9 @@ func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part
 // sendFile sends a file as what it is. A picture that Telegram takes for none is certainly not sent, and goes as a document.
 func (a *Adapter) sendFile(ctx context.Context, token string, chat int64, p channels.Part, sent any) *failure {
 	kind := shownAs(*p.File)
-	fail := a.api.upload(ctx, token, newForm(chat, kind, p), sent)
-	if fail != nil && kind == "photo" && fail.api && fail.status == http.StatusBadRequest && noPhoto(fail.description) {
-		fail = a.api.upload(ctx, token, newForm(chat, "document", p), sent)
+	fail := a.api.upload(ctx, token, newForm(chat, kind, p), sent, p.Text)
+	if fail != nil && kind == "photo" && fail.api && fail.status == http.StatusBadRequest && noPhoto(fail.words) {
+		fail = a.api.upload(ctx, token, newForm(chat, "document", p), sent, p.Text)
 	}
 	return fail
 }

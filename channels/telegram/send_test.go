@@ -3,6 +3,7 @@ package telegram
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -35,6 +36,32 @@ func TestSend(t *testing.T) {
 	assert.Equal(t, "<b>& _no_ *markup*", got[0].Text)
 	assert.Equal(t, first, got[1].ReplyTo)
 	assert.Zero(t, got[2].ReplyTo)
+}
+
+// What Telegram quotes of a message stands in no error; what it says is understood all the same.
+func TestTextStaysOutOfErrors(t *testing.T) {
+	f := setUp(t)
+	f.bot.Customer(5, "Ann").Start()
+	text := "blocked by the user, " + strings.Repeat("again and ", 50)
+	for method, file := range map[string]*channels.Upload{"sendMessage": nil, "sendDocument": {
+		Kind: "file", Name: "a.txt", MIME: "text/plain", Size: 1, Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("a")), nil },
+	}} {
+		f.bot.FailNext(method, telegramtest.Refuse(400, "Bad Request: what is '"+text+"'?"), telegramtest.Refuse(403, "Forbidden: bot was blocked by the user"))
+		_, err := f.Send(t.Context(), f.ch, channels.Part{Key: "a", UserID: "5", Text: text, File: file})
+		assert.NotContains(t, asError(t, err).Error(), "again", method)
+		_, err = f.Send(t.Context(), f.ch, channels.Part{Key: "b", UserID: "5", Text: "blocked by the user", File: file})
+		assert.True(t, asError(t, err).Blocked, method)
+	}
+	f.bot.FailNext("sendMessage", telegramtest.Refuse(404, "Not Found: method not found"))
+	_, err := f.Send(t.Context(), f.ch, channels.Part{Key: "c", UserID: "5", Text: "method"})
+	assert.Equal(t, channels.Permanent, asError(t, err).Outcome, "what is quoted of a text is no word of Telegram's that is missing")
+}
+
+// A text that is a piece of the token hides none of the rest of it from being hidden.
+func TestATextIsHiddenAfterTheToken(t *testing.T) {
+	const token = "111:AAsecretOfTheBot"
+	fail := understand(&http.Response{StatusCode: 404}, []byte(`{"ok":false,"error_code":404,"description":"no such path: /bot`+token+`/x"}`), token, nil, "111:AAsec")
+	assert.Equal(t, "no such path: /bot…/x", fail.description)
 }
 
 // The error catalogue of wire/telegram.md §1 as rows.

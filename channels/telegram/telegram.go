@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waggle/channels"
+	"waggle/guard"
 )
 
 // DefaultAPI is Telegram's own Bot API server; others can be self-hosted.
@@ -107,7 +108,7 @@ func (a *Adapter) Connect(ctx context.Context, ch channels.Channel, o channels.C
 			return setupError(fail)
 		}
 		if info.URL != "" && !ours(info.URL, ch) {
-			return &channels.Error{Outcome: channels.Foreign, Reason: "the bot already delivers its messages to " + host(info.URL) +
+			return &channels.Error{Outcome: channels.Foreign, Reason: "the bot already delivers its messages to " + guard.HostOf(info.URL) +
 				"; a bot can be used in one place only: take it over, or use another bot"}
 		}
 	}
@@ -179,12 +180,4 @@ func ours(hook string, ch channels.Channel) bool {
 	}
 	u, err := url.Parse(hook)
 	return err == nil && strings.Contains(u.Path, ch.ID.String())
-}
-
-// host names a foreign webhook without its path, which may hold somebody's secret.
-func host(hook string) string {
-	if u, err := url.Parse(hook); err == nil && u.Hostname() != "" {
-		return u.Hostname()
-	}
-	return "another address"
 }

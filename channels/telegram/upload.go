@@ -37,7 +37,7 @@ func newForm(chat int64, kind string, p channels.Part) form {
 
 // upload runs the send method of a form's kind. What was broken off before the whole of the file had been read was certainly not
 // sent: Telegram does not act on half a request.
-func (c client) upload(ctx context.Context, token string, f form, result any) *failure {
+func (c client) upload(ctx context.Context, token string, f form, result any, quiet ...string) *failure {
 	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 	defer cancel()
 	content, err := f.file.Open(ctx)
@@ -55,7 +55,7 @@ func (c client) upload(ctx context.Context, token string, f form, result any) *f
 		size += int64(len(before)) + int64(len(after))
 	}
 	body := io.MultiReader(bytes.NewReader(before), read, bytes.NewReader(after))
-	fail := c.run(ctx, token, "send"+strings.ToUpper(f.kind[:1])+f.kind[1:], payload{body, contentType, size}, result)
+	fail := c.run(ctx, token, "send"+strings.ToUpper(f.kind[:1])+f.kind[1:], payload{body, contentType, size}, result, quiet...)
 	if fail != nil && fail.status == 0 && !read.whole.Load() {
 		fail.unsent, fail.unread = true, read.broken.Load()
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waggle/channels"
+	"waggle/guard"
 )
 
 // patience is how long an address that does not answer may go on being valid: X tolerates that for 28 hours, and then asks once more,
@@ -26,7 +27,7 @@ func (a *Adapter) Check(ctx context.Context, ch channels.Channel) (channels.Chec
 	at := slices.IndexFunc(hooks, func(h hook) bool { return h.URL == ch.HookURL || underOurs(h.URL, ch) })
 	switch {
 	case at < 0 && len(hooks) > 0:
-		return channels.Checkup{Wrong: "The app delivers its messages to " + host(hooks[0].URL) + " instead of here. Connect the channel again to take it over."}, nil
+		return channels.Checkup{Wrong: "The app delivers its messages to " + guard.HostOf(hooks[0].URL) + " instead of here. Connect the channel again to take it over."}, nil
 	case at < 0:
 		return channels.Checkup{Wrong: "The app's webhook has been removed, so that X delivers nothing. Connect the channel again."}, nil
 	case hooks[at].Valid != nil && !*hooks[at].Valid:

@@ -46,7 +46,7 @@ type request struct {
 	length      int64         // of body, in bytes
 	as          signer        // whose call it is
 	address     string        // instead of base and path: of a file
-	quiet       []string      // what no error may show beside the credentials
+	quiet       []string      // what no error may show beside the credentials: a message's text, should X quote the whole of it
 	result      any           // what to decode a good answer into; may be nil
 	rest        *time.Time    // set to when the limit ends that a good answer says is used up; may be nil
 	timeout     time.Duration // 0: callTimeout
@@ -68,12 +68,13 @@ func (s signer) authorize(r *http.Request, at time.Time) {
 
 // failure is a call without a good answer. It never holds a credential or an address.
 type failure struct {
-	status  int       // HTTP status; 0: no answer
+	status  int       // HTTP status; 0 where err says why there was no answer
 	api     bool      // the answer was X's own refusal, not a proxy's page
 	problem string    // the last part of the problem's type: "oauth1-permissions"; empty: X named none
-	text    string    // X's words
+	text    string    // X's words, for people
+	words   string    // the same with what they may quote of a message: to be understood by, and never to be shown
 	codes   []int     // of errors in the old shape
-	reset   time.Time // when the limit that was hit ends; zero: X did not say
+	reset   time.Time // when the limit that was hit ends, by our clock; zero: X did not say
 	unsent  bool      // no connection was made: certainly nothing happened
 	err     error     // what went wrong on the way; may be nil
 }
@@ -82,17 +83,17 @@ func (f *failure) Error() string {
 	switch {
 	case f.api:
 		return fmt.Sprintf("X answered %d: %s", f.status, f.text)
-	case f.status != 0:
-		return fmt.Sprintf("an answer with status %d that is not the X API's", f.status)
+	case f.err != nil:
+		return f.err.Error()
 	}
-	return f.err.Error()
+	return fmt.Sprintf("an answer with status %d that is not the X API's", f.status)
 }
 
 func (f *failure) Unwrap() error { return f.err }
 
 // says tells whether X's refusal names this reason ("WebhookLimitExceeded"), wherever it puts it.
 func (f *failure) says(reason string) bool {
-	return f.api && (strings.Contains(f.text, reason) || f.problem == reason)
+	return f.api && (strings.Contains(f.words, reason) || f.problem == reason)
 }
 
 // payload makes a JSON body of a request.
@@ -155,7 +156,7 @@ func (c client) understand(res *http.Response, r request) *failure {
 		return c.refusal(res, body, r)
 	}
 	if r.rest != nil {
-		*r.rest = limitEnds(res.Header, false)
+		*r.rest = limitEnds(res.Header, false, c.now())
 	}
 	if r.result == nil {
 		return nil
@@ -181,7 +182,7 @@ func (c client) refusal(res *http.Response, body []byte, r request) *failure {
 		problem
 		Errors []problem `json:"errors"`
 	}
-	f := &failure{status: res.StatusCode, reset: limitEnds(res.Header, true)}
+	f := &failure{status: res.StatusCode, reset: limitEnds(res.Header, true, c.now())}
 	if json.Unmarshal(body, &p) != nil {
 		return f
 	}
@@ -200,13 +201,14 @@ func (c client) refusal(res *http.Response, body []byte, r request) *failure {
 			}
 		}
 	}
-	f.text = r.readable(strings.Join(words, ": "))
+	said := strings.Join(words, ": ")
+	f.text, f.words = readable(r.scrub(said)), readable(r.as.credentials.scrub(said))
 	return f
 }
 
-// limitEnds is when the limit ends that an answer says is used up; zero: none is. A refusal is because of one, whatever it
-// says remains. Where the 24 hours' budget is used up, that is the one (§3).
-func limitEnds(h http.Header, refused bool) (ends time.Time) {
+// limitEnds is when the limit ends, by our clock, that an answer which came now says is used up; zero: none is. A refusal is
+// because of one, whatever it says remains. Where the 24 hours' budget is used up, that is the one (§3).
+func limitEnds(h http.Header, refused bool, now time.Time) (ends time.Time) {
 	if refused || h.Get("X-Rate-Limit-Remaining") == "0" {
 		ends = unix(h.Get("X-Rate-Limit-Reset"))
 	}
@@ -217,6 +219,10 @@ func limitEnds(h http.Header, refused bool) (ends time.Time) {
 		if at := unix(h.Get("X-" + who + "-Limit-24hour-Reset")); at.After(ends) {
 			ends = at
 		}
+	}
+	// It is told by X's clock. Ours may be wrong by minutes, which we would wait too long, or be refused again.
+	if theirs, err := http.ParseTime(h.Get("Date")); err == nil && !ends.IsZero() {
+		ends = ends.Add(now.Sub(theirs))
 	}
 	return ends
 }
@@ -230,9 +236,9 @@ func unix(header string) time.Time {
 }
 
 // readable bounds words that are shown to people.
-func (r request) readable(words string) string {
+func readable(words string) string {
 	const limit = 300
-	words = strings.ToValidUTF8(r.scrub(words), "�")
+	words = strings.ToValidUTF8(words, "�")
 	if runes := []rune(words); len(runes) > limit {
 		return string(runes[:limit]) + "…"
 	}
@@ -240,9 +246,11 @@ func (r request) readable(words string) string {
 }
 
 // scrub takes out what must not be shown, should the other side repeat it.
-func (r request) scrub(text string) string {
-	c := r.as.credentials
-	for _, secret := range append([]string{c.accessToken, c.accessSecret, c.consumerKey, c.consumerSecret, c.bearer}, r.quiet...) {
+func (r request) scrub(text string) string { return r.as.credentials.scrub(text, r.quiet...) }
+
+// scrub takes out the credentials and what else is quiet. A short word may be the other side's own.
+func (c credentials) scrub(text string, quiet ...string) string {
+	for _, secret := range append([]string{c.accessToken, c.accessSecret, c.consumerKey, c.consumerSecret, c.bearer}, quiet...) {
 		for _, form := range []string{secret, url.QueryEscape(secret), encode(secret)} {
 			if len(form) > 3 {
 				text = strings.ReplaceAll(text, form, "…")

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"waggle/channels"
+	"waggle/guard"
 )
 
 // hook is a webhook of the app (wire/x.md §5.1).
@@ -145,7 +146,7 @@ func (a *Adapter) hookFor(ctx context.Context, c credentials, ch channels.Channe
 	made, fail := a.createHook(ctx, c, ch)
 	if fail != nil && fail.says("WebhookLimitExceeded") && len(foreign) > 0 {
 		if !takeOver {
-			return "", &channels.Error{Outcome: channels.Foreign, Reason: "the app already delivers its messages to " + host(foreign[0].URL) +
+			return "", &channels.Error{Outcome: channels.Foreign, Reason: "the app already delivers its messages to " + guard.HostOf(foreign[0].URL) +
 				", and X permits it one address: take it over, or use another app", Err: fail}
 		}
 		if fail := a.deleteHook(ctx, c, foreign[0].ID); fail != nil {
@@ -212,7 +213,7 @@ func (a *Adapter) revalidate(ctx context.Context, c credentials, id string) *fai
 	}
 	fail := a.api.call(ctx, request{verb: http.MethodPut, path: "/2/webhooks/" + id, as: c.asApp(), result: &now})
 	if fail == nil && now.Data.Valid != nil && !*now.Data.Valid {
-		return &failure{status: http.StatusOK, api: true, text: crcFailed}
+		return &failure{status: http.StatusOK, api: true, problem: crcFailed}
 	}
 	return fail
 }

@@ -116,7 +116,7 @@ func (a *Adapter) common(f *failure) *channels.Error {
 	return nil
 }
 
-// until bounds the end of a limit, which is by X's clock.
+// until bounds the end of a limit.
 func (a *Adapter) until(reset time.Time) time.Time {
 	now := a.api.now()
 	switch {

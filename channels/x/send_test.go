@@ -105,6 +105,9 @@ func TestWhoTakesNoMessages(t *testing.T) {
 			e := asError(t, err)
 			assert.Equal(t, channels.Permanent, e.Outcome)
 			assert.Equal(t, blocked, e.Blocked)
+			f.server.FailNext("send", xtest.Refuse(403, body))
+			_, err = f.Send(t.Context(), f.ch, channels.Part{UserID: annID, Text: "messages to this user"})
+			assert.Equal(t, blocked, asError(t, err).Blocked, "whatever is hidden of it")
 			f.server.FailNext("send", xtest.Refuse(429, body))
 			_, err = f.Send(t.Context(), f.ch, channels.Part{UserID: annID, Text: "x"})
 			assert.False(t, asError(t, err).Blocked)
@@ -151,6 +154,14 @@ func TestSendObeysTheBudget(t *testing.T) {
 		sent, err := f.Send(t.Context(), f.ch, channels.Part{UserID: annID, Text: "x"})
 		require.NoError(t, err)
 		assert.Equal(t, began.Add(5*time.Hour).Unix(), sent.Rest.Unix(), "the day's")
+	})
+	t.Run("§3 a limit ends by X's clock, whatever ours says", func(t *testing.T) {
+		for _, wrong := range []time.Duration{-2 * time.Minute, 2 * time.Minute} {
+			f := setUp(t)
+			f.api.now = func() time.Time { return f.clock.Now().Add(wrong) }
+			f.shop.UseUp("send", false)
+			assert.Equal(t, f.api.now().Add(15*time.Minute).Unix(), asError(t, send(f)).At.Unix())
+		}
 	})
 	t.Run("§3 1,440 a day", func(t *testing.T) {
 		f := setUp(t)

@@ -7,7 +7,6 @@ package x
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -118,14 +117,6 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// host names an address without its path, which may hold somebody's secret.
-func host(address string) string {
-	if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
-		return u.Hostname()
-	}
-	return "another address"
 }
 
 // underOurs tells whether an address is the webhook of a channel of this installation: it differs from ours in its last part.

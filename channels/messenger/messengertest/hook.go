@@ -25,6 +25,7 @@ type hook struct {
 	held    []object // entries kept back for one batch
 	holding bool
 	failed  int
+	doubled int
 	retry   chan struct{}
 }
 
@@ -77,6 +78,13 @@ func (a *App) DuplicateNext(n int) {
 	a.s.Mu.Lock()
 	defer a.s.Mu.Unlock()
 	a.hook.again = n
+}
+
+// Doubled is how many deliveries were made again after they had been taken, because of DuplicateNext.
+func (a *App) Doubled() int {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	return a.hook.doubled
 }
 
 // RetryNow makes a delivery that waits for its retry happen at once.
@@ -157,6 +165,9 @@ func (a *App) drain(h *hook) {
 		if ok {
 			h.pending = h.pending[1:]
 			delay = time.Second
+			if len(h.pending) > 0 && &h.pending[0][0] == &body[0] {
+				h.doubled++
+			}
 		} else {
 			h.failed++
 		}

@@ -233,6 +233,13 @@ func TestDeliveries(t *testing.T) {
 	assert.Equal(t, first, <-h.got, "what was not answered 200 comes again, byte for byte")
 	require.NoError(t, w.app.WaitDelivered(t.Context()))
 
+	w.app.DuplicateNext(1)
+	ann.Write("twice")
+	first = <-h.got
+	assert.Equal(t, first, <-h.got)
+	require.NoError(t, w.app.WaitDelivered(t.Context()))
+	assert.Equal(t, 1, w.app.Doubled())
+
 	w.app.Hold()
 	ann.Write("a")
 	ann.Write("b")

@@ -41,6 +41,7 @@ type Bot struct {
 	duplicates     int
 	reorder        []*update
 	reorderWanted  int
+	effects        Effects
 	poller         *poller
 	pollOffset     int64
 	pollStarted    time.Time

@@ -151,6 +151,7 @@ func (b *Bot) record(hook *webhook, u *update, a answered) func(context.Context)
 		b.gone410 = time.Time{}
 		if u.repeats > 0 {
 			u.repeats--
+			b.effects.Doubled++
 			return nil
 		}
 		b.confirm(u)

@@ -38,12 +38,27 @@ func (b *Bot) Slow(upTo time.Duration) {
 	b.slow = upTo
 }
 
+// Effects is how often what was asked for was really done: by Slow a while that a call had to wait, by DuplicateNext an update that went
+// again after a 2xx, by ReorderNext updates held back of which a later one went before an earlier one of the same chat.
+type Effects struct{ Slowed, Doubled, Reordered int }
+
+// Effects so far.
+func (b *Bot) Effects() Effects {
+	b.s.Mu.Lock()
+	defer b.s.Mu.Unlock()
+	return b.effects
+}
+
 // linger is one of the whiles of Slow; false: nobody waits for the answer any more.
 func (b *Bot) linger(ctx context.Context, method string) bool {
 	b.s.Mu.Lock()
 	upTo := b.slow
+	slow := upTo > 0 && strings.HasPrefix(method, "send")
+	if slow {
+		b.effects.Slowed++
+	}
 	b.s.Mu.Unlock()
-	if upTo == 0 || !strings.HasPrefix(method, "send") {
+	if !slow {
 		return true
 	}
 	select {

@@ -332,6 +332,7 @@ func TestSlow(t *testing.T) {
 	bot.Slow(time.Millisecond)
 	assert.Equal(t, 200, c.call("sendMessage", `{"chat_id":5,"text":"z"}`).status)
 	require.Len(t, ann.Inbox(), 2)
+	assert.Equal(t, 3, bot.Effects().Slowed, "before it is done and after; who gave up waited once")
 }
 
 // What a customer can send beside texts (§3).

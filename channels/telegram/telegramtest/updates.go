@@ -82,6 +82,13 @@ func (b *Bot) schedule(u *update) {
 		if len(b.reorder) < b.reorderWanted {
 			return
 		}
+		queues := map[string]bool{}
+		for _, u := range b.reorder {
+			queues[u.queue] = true
+		}
+		if len(queues) < len(b.reorder) {
+			b.effects.Reordered++
+		}
 		slices.Reverse(b.reorder)
 		b.pending = append(b.pending, b.reorder...)
 		b.reorder, b.reorderWanted = nil, 0

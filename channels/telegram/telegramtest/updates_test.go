@@ -244,6 +244,11 @@ func TestDuplicatesAndReordering(t *testing.T) {
 	require.NoError(t, bot.WaitDelivered(t.Context()))
 	assert.Equal(t, []string{"twice", "twice", "3", "2", "1"}, h.texts())
 	assert.Equal(t, h.got[0].ID, h.got[1].ID)
+	bot.ReorderNext(2)
+	ann.Write("4")
+	bot.Customer(6, "Ben").Write("5")
+	require.NoError(t, bot.WaitDelivered(t.Context()))
+	assert.Equal(t, telegramtest.Effects{Doubled: 1, Reordered: 1}, bot.Effects(), "two chats have no order")
 }
 
 func TestGetUpdates(t *testing.T) {

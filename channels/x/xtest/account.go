@@ -23,9 +23,10 @@ type App struct {
 	hooks      []*hook
 	activity   []*activity
 	duplicates int
+	doubled    int
 	failures   []string
-	posting    int // deliveries under way
-	queue      []func()
+	posting    int                   // deliveries under way
+	queue      []func() (again bool) // each tells whether it was an event's second delivery, and taken
 	draining   bool
 }
 

@@ -19,6 +19,12 @@ func ServerError() double.Fault {
 	return Refuse(503, `{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}`)
 }
 
+// TooManyRequests is a 429 with the headers of a budget that is used up until then (§3).
+func TooManyRequests(until time.Time) double.Fault {
+	return Refuse(429, `{"title":"Too Many Requests","detail":"Too Many Requests","type":"about:blank","status":429}`).
+		With("x-rate-limit-limit", "15").With("x-rate-limit-remaining", "0").With("x-rate-limit-reset", strconv.FormatInt(until.Unix(), 10))
+}
+
 // The two bodies of a 402 (wire/x.md §6).
 const (
 	NoCreditsOld = `{"account_id":2016521302417547264,"title":"CreditsDepleted","detail":"Your enrolled account [2016521302417547264] does not have any ` +

@@ -109,6 +109,7 @@ type object map[string]any
 // on mounts one operation under the name that faults and counts know it by.
 func (s *Server) on(name, pattern string, who func(*call) *answer, do func(*call) answer) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", s.Clock.Now().UTC().Format(http.TimeFormat))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<20))
 		if err != nil {
 			write(w, answer{status: http.StatusRequestEntityTooLarge, body: object{"title": "Request Entity Too Large", "type": "about:blank", "status": 413}})

@@ -228,6 +228,13 @@ func (a *App) DuplicateNext(n int) {
 	a.duplicates = n
 }
 
+// Doubled is how many events were taken twice because of DuplicateNext.
+func (a *App) Doubled() int {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	return a.doubled
+}
+
 // Push delivers any payload for the account, under the name the X Activity API has for it.
 func (a *Account) Push(event string, payload map[string]any) {
 	a.s.Mu.Lock()
@@ -276,9 +283,9 @@ func (a *App) deliver(address string, body object) {
 		a.duplicates--
 		times = 2
 	}
-	for range times {
+	for i := range times {
 		a.posting++
-		a.queue = append(a.queue, func() { a.post(address, raw) })
+		a.queue = append(a.queue, func() bool { return a.post(address, raw) && i > 0 })
 	}
 	if !a.draining && a.s.Context.Err() == nil {
 		a.draining = true
@@ -298,8 +305,11 @@ func (a *App) drain() {
 		next := a.queue[0]
 		a.queue = a.queue[1:]
 		a.s.Mu.Unlock()
-		next()
+		again := next()
 		a.s.Mu.Lock()
+		if again {
+			a.doubled++
+		}
 		a.posting--
 		a.s.Announce()
 		a.s.Mu.Unlock()
@@ -308,12 +318,12 @@ func (a *App) drain() {
 
 const tries = 4
 
-// post delivers one event and tries again a few times where it is not answered 200; a patient server for as long as it runs.
-func (a *App) post(address string, raw []byte) {
+// post delivers one event, tells whether it was taken, and tries again a few times where it is not answered 200; a patient server for as long as it runs.
+func (a *App) post(address string, raw []byte) bool {
 	for i := 0; i < tries || a.s.patient; i++ {
 		failure := a.try(address, raw)
 		if failure == "" {
-			return
+			return true
 		}
 		a.s.Mu.Lock()
 		a.failures = append(a.failures, failure)
@@ -321,10 +331,11 @@ func (a *App) post(address string, raw []byte) {
 		a.s.Mu.Unlock()
 		select {
 		case <-a.s.Context.Done():
-			return
+			return false
 		case <-time.After(50 * time.Millisecond << min(i, tries)):
 		}
 	}
+	return false
 }
 
 func (a *App) try(address string, raw []byte) (failure string) {

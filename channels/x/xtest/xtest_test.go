@@ -252,4 +252,26 @@ func TestDeliveryIsRepeated(t *testing.T) {
 	require.NoError(t, f.app.WaitDelivered(ctx))
 	assert.EqualValues(t, 2, posts.Load())
 	assert.Equal(t, []string{"503 Service Unavailable"}, f.app.Failures())
+	f.app.DuplicateNext(1)
+	f.shop.Customer("7", "Ann", "ann").Type()
+	require.NoError(t, f.app.WaitDelivered(ctx))
+	assert.EqualValues(t, 4, posts.Load())
+	assert.Equal(t, 1, f.app.Doubled())
+}
+
+func TestFaultsTellWhetherTheyWereMet(t *testing.T) {
+	f := setUp(t)
+	var met atomic.Int32
+	note := func() { met.Add(1) }
+	until := time.Now().Add(time.Minute)
+	f.FailNext("me", TooManyRequests(until).Noting(note), ServerError().Noting(note))
+	require.Zero(t, met.Load())
+	status, _, header := f.do("GET", "/2/users/me", "", "user")
+	assert.Equal(t, 429, status)
+	assert.Equal(t, []string{"0", strconv.FormatInt(until.Unix(), 10)}, []string{header.Get("x-rate-limit-remaining"), header.Get("x-rate-limit-reset")})
+	assert.EqualValues(t, 1, met.Load())
+	f.Heal()
+	status, _, _ = f.do("GET", "/2/users/me", "", "user")
+	assert.Equal(t, 200, status)
+	assert.EqualValues(t, 1, met.Load(), "what nobody meets is not told")
 }

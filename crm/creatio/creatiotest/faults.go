@@ -190,9 +190,46 @@ func (s *Server) take(r Request) (f fault, slow time.Duration) {
 			continue
 		}
 		f.left--
+		if f.kind != cutAfter { // that one only if there was something to lose
+			s.spoil()
+		}
 		return *f, s.faults.slow
 	}
+	if s.faults.slow > 0 {
+		s.spoil()
+	}
 	return fault{}, s.faults.slow
+}
+
+// spoil counts a request that met a fault. It is called with s.mu held.
+func (s *Server) spoil() {
+	s.spoilt++
+	close(s.met)
+	s.met = make(chan struct{})
+}
+
+// Spoilt is how many requests met a fault so far, or were slow; of LoseAnswer those that were done.
+func (s *Server) Spoilt() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spoilt
+}
+
+// WaitSpoilt blocks until n requests met a fault.
+func (s *Server) WaitSpoilt(ctx context.Context, n int) error {
+	for {
+		s.mu.Lock()
+		done, met := s.spoilt >= n, s.met
+		s.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-met:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // refusal is called with s.mu held.
@@ -210,6 +247,7 @@ func (s *Server) omitted(op Op) bool {
 	for _, f := range s.faults.ops {
 		if f.omit && f.left != 0 && f.match(op) {
 			f.left--
+			s.spoil()
 			return true
 		}
 	}

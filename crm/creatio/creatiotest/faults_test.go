@@ -55,6 +55,13 @@ func TestFaults(t *testing.T) {
 	<-gate.Arrived()
 	gate.Open()
 	assert.Equal(t, 200, <-answered)
+	require.NoError(t, c.site.WaitSpoilt(t.Context(), 5), "lost, down, 500, a page and held; a refusal is no fault of the site")
+	assert.Equal(t, 5, c.site.Spoilt())
+	c.site.Up()
+	c.site.Refuse("No such person", creatiotest.Inserts("Contact"))
+	c.site.LoseAnswer(1, creatiotest.OData)
+	broken()
+	assert.Equal(t, 5, c.site.Spoilt(), "nothing was done whose answer could be lost")
 }
 
 func TestCallsAreLoggedWithoutSecrets(t *testing.T) {

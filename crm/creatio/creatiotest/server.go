@@ -58,6 +58,8 @@ type Server struct {
 	logins   int
 	received int
 	calls    []Call
+	spoilt   int           // requests that met a fault
+	met      chan struct{} // closed and replaced whenever one does
 	faults
 }
 
@@ -72,7 +74,7 @@ func New(o Options) *Server {
 	if o.TokenLife == 0 {
 		o.TokenLife = time.Hour
 	}
-	s := &Server{opts: o, db: newDatabase(o.Now), users: map[string]*account{}, sessions: map[string]*session{}, bearer: map[string]time.Time{},
+	s := &Server{opts: o, db: newDatabase(o.Now), users: map[string]*account{}, sessions: map[string]*session{}, bearer: map[string]time.Time{}, met: make(chan struct{}),
 		settings: map[string]any{"OmniChatOperatorAcceptChatTimeout": 5, "SimultaneousChats": 2}}
 	s.seed()
 	for _, object := range o.Hidden {
@@ -172,6 +174,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.log(call)
+	if act.kind == cutAfter && answer.Code/100 == 2 {
+		s.spoil()
+	}
 	s.mu.Unlock()
 	if cut {
 		panic(http.ErrAbortHandler)
