@@ -1,7 +1,6 @@
 package jobs_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -348,10 +347,27 @@ func TestDeliverChannelsTakeTurns(t *testing.T) {
 			}
 		}
 		w.replies(w.writes(w.channel, "ann", "hello"), "alone")
-		w.deliver()
-		require.Len(w, w.messenger.sent, busy*each+1)
-		place := slices.Index(w.messenger.texts(), "alone")
-		// The first claim's lanes are sent before, and of the second's, which are under way with it, any may be faster.
+		arrived, next := make(chan string), make(chan struct{})
+		w.messenger.program(func(_ channels.Channel, p channels.Part) error {
+			arrived <- p.Text
+			<-next
+			return nil
+		})
+		done := make(chan int)
+		go func() { done <- w.deliver() }()
+		place := 0
+		for ; <-arrived != "alone"; place++ {
+			if place >= 4*busy-1 { // as many as one Deliver works at once are under way: one ends, so that one more comes
+				next <- struct{}{}
+			}
+		}
+		close(next)
+		go func() {
+			for range arrived { // the rest may come as it likes
+			}
+		}()
+		require.Equal(w, busy*each+1, <-done)
+		close(arrived)
 		require.Less(w, place, 2*4*busy, "it waits for nobody's second turn")
 	})
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	intakeSpread   = 16                     // deliveries at least that must wait before a transaction begins beside another: few are dearer than one
+	intakeSpread   = 4                      // deliveries at least that must wait before a transaction begins beside another: few are dearer than one
 	intakePatience = 100 * time.Millisecond // how long deliveries wait for a transaction that is stuck
 	intakeSlice    = 128                    // events that ride in one transaction
 	intakeBacklog  = 8192                   // deliveries that wait; beyond it the messenger is asked to come again
@@ -49,6 +49,7 @@ type Intake struct {
 	queue *intakeQueue
 	uses  *channelUses
 
+	storing    sync.WaitGroup // slices whose callers are yet to be told
 	beside     sync.WaitGroup
 	stopBeside context.CancelFunc
 }
@@ -68,6 +69,7 @@ func (in *Intake) Close() {
 	in.queue.close()
 	in.begin()
 	in.queue.wait()
+	in.storing.Wait()
 	in.stopBeside()
 	in.beside.Wait()
 }
@@ -210,21 +212,18 @@ func (in *Intake) remind(ctx context.Context) {
 	}
 }
 
-// store commits one slice. Its deadline is its own: no single caller may take the others' transaction away.
+// store commits one slice and tells its callers, and then everybody else.
 func (in *Intake) store(slice []*waiting) {
-	defer in.queue.done(slice)
+	in.storing.Add(1)
+	defer in.storing.Done()
 	settled := 0
 	defer func() {
 		for _, w := range slice[settled:] { // it panicked
 			w.settled <- []store.Received{{Err: errBrokenOff}}
 		}
 	}()
-	in.begin() // as many as may run at once do
-	ctx, cancel := context.WithTimeout(context.Background(), intakeDeadline)
-	defer cancel()
 	events := eventsOf(slice)
-	out := in.jobs.Store.Receive(ctx, events)
-	in.comeBack(ctx, events, out)
+	out := in.commit(slice, events)
 	first := 0
 	for _, w := range slice {
 		end := first + len(w.events)
@@ -233,6 +232,18 @@ func (in *Intake) store(slice []*waiting) {
 		settled++
 	}
 	in.tell(events, out)
+}
+
+// commit is the slice's transaction. Once it is over nothing of the slice counts as waiting any more: a caller who is told may
+// come with his next delivery at once. Its deadline is its own: no single caller may take the others' transaction away.
+func (in *Intake) commit(slice []*waiting, events []store.Inbound) []store.Received {
+	defer in.queue.done(slice)
+	in.begin() // as many as may run at once do
+	ctx, cancel := context.WithTimeout(context.Background(), intakeDeadline)
+	defer cancel()
+	out := in.jobs.Store.Receive(ctx, events)
+	in.comeBack(ctx, events, out)
+	return out
 }
 
 func eventsOf(slice []*waiting) []store.Inbound {

@@ -98,6 +98,54 @@ func (tk *taking) texts() map[uuid.UUID][]string {
 	return all
 }
 
+// slowHints says when it is told something, and comes back once it may.
+type slowHints struct {
+	toldHints
+	told chan string
+	may  chan struct{}
+}
+
+func (h *slowHints) Publish(e jobs.Event) {
+	h.told <- e.Type
+	<-h.may
+	h.toldHints.Publish(e)
+}
+
+// What is stored waits no longer, though not everybody has been told yet: neither does it keep the next transaction from
+// beginning nor does it count for its environment's share, which callers who come again at once would fill otherwise.
+func TestWhatIsStoredNoLongerWaits_M_4(t *testing.T) {
+	tk := newTaking(t, storetest.SQLite(t)) // one transaction at once
+	hints := &slowHints{told: make(chan string), may: make(chan struct{})}
+	tk.jobs.Hints = hints
+	var delivering sync.WaitGroup
+	for n := range 2 {
+		delivering.Go(func() {
+			if _, err := tk.Deliver(t.Context(), tk.ch, delivery(message(fmt.Sprint("user ", n), n))); err != nil {
+				t.Error(err)
+			}
+		})
+		select {
+		case <-hints.told:
+		case <-time.After(10 * time.Second):
+			t.Error("the second delivery waits until everybody has been told of the first one")
+		}
+	}
+	close(hints.may)
+	settled := make(chan struct{})
+	go func() {
+		delivering.Wait()
+		tk.Close()
+		close(settled)
+	}()
+	for {
+		select {
+		case <-hints.told: // nobody need wait for the rest
+		case <-settled:
+			return
+		}
+	}
+}
+
 // One hundred messages, each delivered ten times at once to two processes (as much as one environment may have waiting): one hundred rows, not one hundred and one.
 func TestIntakeTakesEachMessageOnce_S2_5_S4_3(t *testing.T) {
 	first := newTaking(t, storetest.Concurrent(t))

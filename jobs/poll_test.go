@@ -11,6 +11,7 @@ import (
 	"waggle/channels"
 	"waggle/jobs"
 	"waggle/store"
+	"waggle/store/storetest"
 )
 
 func TestPollStoresBeforeItConfirms(t *testing.T) {
@@ -221,6 +222,7 @@ func TestAReadingThatIsBrokenOff(t *testing.T) {
 		}
 		require.NoError(w, w.jobs.Poll(broken))
 		first := <-calls
+		storetest.NextMoment(w, w.store)
 		ask()
 		asked := w.row(w.channel).RereadAt
 		require.True(w, asked.After(first.asked))
@@ -249,6 +251,7 @@ func TestWhatCouldNotBeStoredIsRead(t *testing.T) {
 		require.WithinDuration(w, before, asked.RereadFrom.Time, time.Minute)
 		require.True(w, asked.RereadAt.After(unmoved(w)), "and not at once: more may be refused")
 		require.True(w, w.row(other).RereadFrom.IsZero(), "no other channel")
+		storetest.NextMoment(w, w.store)
 		w.jobs.Unstored("fake", w.channel)
 		require.NoError(w, w.jobs.Receiving(w.ctx))
 		later := w.row(w.channel)

@@ -38,6 +38,7 @@ func (g gaps) set(what string, args ...any) {
 	g.T.Helper()
 	_, err := g.DB().NewUpdate().Table("channels").Set(what, args...).Where("1 = 1").Exec(context.Background())
 	require.NoError(g.T, err)
+	storetest.NextMoment(g.T, g.Store)
 }
 
 // ago moves a process's last beat back and returns when it is then.
@@ -72,6 +73,7 @@ func (g gaps) read() {
 	g.T.Helper()
 	ch := readChannel(g.Scene, g.ch)
 	require.NoError(g.T, g.EndReread(context.Background(), ch.ID, ch.RereadFrom, ch.RereadAt))
+	storetest.NextMoment(g.T, g.Store)
 }
 
 // S4.3: as long as somebody takes deliveries nothing is missing; afterwards it is from the last beat on.
@@ -195,6 +197,7 @@ func TestEndReread(t *testing.T) {
 	eachGap(t, func(t *testing.T, g gaps) {
 		ctx := t.Context()
 		ask := func(ago time.Duration) *store.Channel {
+			storetest.NextMoment(g.T, g.Store)
 			require.NoError(t, g.Unstored(ctx, telegram, nil, ago, 0))
 			return readChannel(g.Scene, g.ch)
 		}
@@ -223,6 +226,7 @@ func TestGapsThatAreSeenByACheck(t *testing.T) {
 	eachGap(t, func(t *testing.T, g gaps) {
 		ctx := t.Context()
 		show := func(ok bool, late time.Duration) *store.Channel {
+			storetest.NextMoment(g.T, g.Store)
 			shown, err := g.ReceivingHealth(ctx, readChannel(g.Scene, g.ch), ok, "", late)
 			require.NoError(t, err)
 			require.True(t, shown)
@@ -262,6 +266,7 @@ func TestAReadingEveryDay(t *testing.T) {
 	eachGap(t, func(t *testing.T, g gaps) {
 		ctx, day := t.Context(), 24*time.Hour
 		well := func() *store.Channel {
+			storetest.NextMoment(g.T, g.Store)
 			require.NoError(t, g.Delivers(ctx, readChannel(g.Scene, g.ch), day))
 			return readChannel(g.Scene, g.ch)
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -109,4 +110,16 @@ func (plain) Open(c []byte, about string) ([]byte, error) {
 		return nil, fmt.Errorf("sealed for something else than %s", about)
 	}
 	return []byte(p), nil
+}
+
+// NextMoment returns when the store's clock has moved on: SQLite's counts milliseconds.
+func NextMoment(t testing.TB, s *store.Store) {
+	t.Helper()
+	now := func() time.Time {
+		at, err := s.Now(context.Background())
+		require.NoError(t, err)
+		return at
+	}
+	before := now()
+	require.Eventually(t, func() bool { return now().After(before) }, time.Second, time.Millisecond)
 }
