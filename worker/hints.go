@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,7 +95,7 @@ const eventsKept = 10_000
 func (h *Hints) Publish(e jobs.Event) {
 	h.mu.Lock()
 	if h.kept < eventsKept {
-		h.events[e.Environment] = append(h.events[e.Environment], wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID, SameRoom: e.SameRoom})
+		h.events[e.Environment] = append(h.events[e.Environment], wireOf(e))
 		h.kept++
 	} else {
 		h.gaps[e.Environment] = true
@@ -192,6 +193,30 @@ type wireEvent struct {
 	SameRoom bool      `json:"same_room,omitempty"`
 }
 
+func wireOf(e jobs.Event) wireEvent {
+	return wireEvent{Event: e, AgentID: e.AgentID, QueueID: e.QueueID, SameRoom: e.SameRoom}
+}
+
+// eventType is what a type may be: a line break in one would begin another event at the browser.
+var eventType = regexp.MustCompile(`^[a-z_]+$`)
+
+// eventsOf reads what was published on an environment's channel. What cannot be read is left out.
+func eventsOf(environment uuid.UUID, payload string) []jobs.Event {
+	var all []wireEvent
+	if json.Unmarshal([]byte(payload), &all) != nil {
+		return nil
+	}
+	events := make([]jobs.Event, 0, len(all))
+	for _, w := range all {
+		if eventType.MatchString(w.Type) {
+			e := w.Event
+			e.Environment, e.AgentID, e.QueueID, e.SameRoom = environment, w.AgentID, w.QueueID, w.SameRoom
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
 // listen keeps one subscription for all streams of this process.
 func (h *Hints) listen(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -228,14 +253,12 @@ func (h *Hints) listenOnce(ctx context.Context) {
 			}
 			first = false
 		case *redis.Message:
-			var all []wireEvent
 			env, err := uuid.Parse(strings.TrimPrefix(m.Channel, eventChannel))
-			if err != nil || !h.streams.any(env) || json.Unmarshal([]byte(m.Payload), &all) != nil {
+			if err != nil || !h.streams.any(env) {
 				continue
 			}
-			for _, e := range all {
-				e.Environment, e.Event.AgentID, e.Event.QueueID, e.Event.SameRoom = env, e.AgentID, e.QueueID, e.SameRoom
-				h.streams.send(&e.Event)
+			for _, e := range eventsOf(env, m.Payload) {
+				h.streams.send(&e)
 			}
 		}
 	}

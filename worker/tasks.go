@@ -46,6 +46,12 @@ func lookTask(l jobs.Look) *asynq.Task {
 	return newTask(taskLook, lookPayload(l), time.Minute)
 }
 
+func lookOf(payload []byte) (jobs.Look, error) {
+	var p lookPayload
+	err := json.Unmarshal(payload, &p)
+	return jobs.Look(p), err
+}
+
 func processTask(name chat.ProcessName, id uuid.UUID) *asynq.Task {
 	kind := taskSaveAfk
 	if name == chat.CloseOldChats {

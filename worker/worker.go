@@ -174,12 +174,12 @@ func (w *Worker) heartbeat(ctx context.Context) (int, error) { return 0, w.jobs.
 func (w *Worker) mux() *asynq.ServeMux {
 	m := asynq.NewServeMux()
 	m.HandleFunc(taskLook, func(_ context.Context, t *asynq.Task) error {
-		var p lookPayload
-		if err := json.Unmarshal(t.Payload(), &p); err != nil {
+		l, err := lookOf(t.Payload())
+		if err != nil {
 			w.failed("look", err)
 			return nil
 		}
-		w.Nudge(jobs.Look(p))
+		w.Nudge(l)
 		return nil
 	})
 	m.HandleFunc(taskSaveAfk, w.processHandler(chat.SaveAfkChats))
