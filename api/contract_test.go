@@ -26,10 +26,13 @@ var contractRouter = sync.OnceValue(func() routers.Router {
 	for _, item := range spec.Paths.Map() {
 		item.Servers = nil
 	}
+	for _, kind := range []string{"text/html", "image/png"} {
+		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.FileBodyDecoder) // pages and pictures have no shape
+	}
 	return must(legacy.NewRouter(spec))
 })
 
-// operation finds what the contract says about a request below /api/v1.
+// operation finds what the contract says about a request, below /api/v1 or not: it does not heed which of the two.
 func operation(r *http.Request) (*routers.Route, map[string]string, error) {
 	inside := r.Clone(r.Context())
 	inside.URL.Path = strings.TrimPrefix(r.URL.Path, base)
@@ -37,19 +40,16 @@ func operation(r *http.Request) (*routers.Route, map[string]string, error) {
 	return contractRouter().FindRoute(inside)
 }
 
-// keepsContract checks an answer of a generated operation against openapi.yaml: its status is one the contract names, its
-// body has the shape. Every test that calls the façade checks it on the way.
+// keepsContract checks an answer against openapi.yaml: its status is one the contract names, its body has the shape. Every test
+// that calls the façade checks it on the way. The demo's clock is in no contract.
 func keepsContract(t *testing.T, r *http.Request, a *answer) {
 	t.Helper()
-	if !strings.HasPrefix(r.URL.Path, base+"/") || r.Method == http.MethodOptions || r.Method == http.MethodHead {
+	if r.Method == http.MethodOptions || r.Method == http.MethodHead || r.URL.Path == "/demo/clock" {
 		return
 	}
 	route, params, err := operation(r)
 	if err != nil {
 		require.GreaterOrEqual(t, a.Status, 400, "%s is not in the contract and was answered %d", a.what, a.Status)
-		return
-	}
-	if raw(route.Operation) {
 		return
 	}
 	in := &openapi3filter.ResponseValidationInput{

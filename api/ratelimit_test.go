@@ -63,9 +63,9 @@ func TestSourcesAreNetworks(t *testing.T) {
 	require.NotEqual(t, sourceAt("2001:db8::1"), sourceAt("2001:db8:0:1::1"))
 }
 
-// untilLimited tries until the answer is 429: burst times at least, and a few more where the test is slower than the limit
-// fills up again.
-func untilLimited(t *testing.T, burst int, try func() *answer) *answer {
+// untilLimited tries until the answer is 429 instead of this problem: burst times at least, and a few more where the test is slower
+// than the limit fills up again.
+func untilLimited(t *testing.T, burst, problem int, try func() *answer) *answer {
 	t.Helper()
 	for n := range 3 * burst {
 		a := try()
@@ -73,7 +73,7 @@ func untilLimited(t *testing.T, burst int, try func() *answer) *answer {
 			require.GreaterOrEqual(t, n, burst)
 			return a
 		}
-		a.problem(http.StatusUnauthorized)
+		a.problem(problem)
 	}
 	require.Fail(t, "never limited")
 	return nil
@@ -82,7 +82,7 @@ func untilLimited(t *testing.T, burst int, try func() *answer) *answer {
 func TestUnknownKeysAreLimitedPerSource(t *testing.T) {
 	h := newAPI(t)
 	key := h.secretKey()
-	a := untilLimited(t, wrongKeyBurst, func() *answer { return h.call("GET", "/wizard", "wsk_guess", nil) })
+	a := untilLimited(t, wrongKeyBurst, http.StatusUnauthorized, func() *answer { return h.call("GET", "/wizard", "wsk_guess", nil) })
 	require.Equal(t, "urn:waggle:problem:too-many-requests", a.problem(429).Type)
 	require.Equal(t, "1", a.Header.Get("Retry-After"))
 	h.call("GET", "/wizard", key, nil).problem(429)
@@ -107,13 +107,33 @@ func TestWrongProofsAreLimitedPerSourceAndChannel(t *testing.T) {
 	hook := func(kind string, id uuid.UUID, code string) *answer {
 		return m.raw("POST", "/hooks/"+kind+"/"+id.String(), "", `{`, "X-Confirmation-Code", code)
 	}
-	untilLimited(t, wrongProofBurst, func() *answer { return hook("custom", guessed.ID, "a guess") })
+	untilLimited(t, wrongProofBurst, http.StatusUnauthorized, func() *answer { return hook("custom", guessed.ID, "a guess") })
 	for _, code := range []string{"a guess", url.PathEscape(confirmationCode)} {
 		a := hook("custom", guessed.ID, code)
 		a.problem(429)
 		require.Equal(t, "1", a.Header.Get("Retry-After"))
 	}
 	hook("telegram", other.ID, "").problem(401)
+}
+
+func TestWrongStatesAreLimitedPerSource(t *testing.T) {
+	d := newLoginDesk(t)
+	now := time.Now()
+	d.Server.wrongStates.now = func() time.Time { return now }
+	_, back := d.begin()
+	guess := func() *answer { return d.raw("GET", loginPath+"messenger?state=guess&code=1", "", nil) }
+	a := untilLimited(t, wrongStateBurst, http.StatusForbidden, guess)
+	require.Equal(t, "urn:waggle:problem:too-many-requests", a.problem(429).Type)
+	require.Equal(t, "10", a.Header.Get("Retry-After"))
+	d.raw("GET", back, "", nil).problem(429)
+	d.raw("HEAD", back, "", nil).status(200)
+	d.call("GET", "/wizard", d.key, nil).status(200)
+	require.Zero(t, d.Server.wrongStates.exhausted(sourceAt("192.0.2.1")), "another source has its own")
+
+	now = now.Add(wrongStateEvery)
+	d.raw("GET", back, "", nil).status(200) // what came too early has used up no login
+	guess().problem(403)
+	guess().problem(429)
 }
 
 func TestALimitIsLookedAtForNothing(t *testing.T) {

@@ -79,7 +79,7 @@ func (p *place) request(method, path string, headers []string, in ...string) ans
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := p.api.HTTP.Do(r)
 	require.NoError(p.t, err)
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
