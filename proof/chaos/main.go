@@ -1,10 +1,10 @@
 // Command chaos lets hundreds of customers and a team of agents talk through real Waggle processes, with words and pictures, while
 // everything around them fails at random, and counts afterwards, from the other sides' own books, whether anything was lost, doubled,
-// swapped, stuck or given beyond an agent's room.
+// swapped, stuck or given beyond an agent's room; and whether every fault really met something, since a run without it proves less.
 //
 // It starts what it needs — PostgreSQL, Redis, two api and two worker processes, doubles of a CRM and of every messenger — on
 // loopback and ends only that. Who does what and which fault strikes when follow from the seed; what the processes are doing
-// at that moment does not, so that the same seed is the same weather and not the same microsecond.
+// at that moment does not, so that the same seed is the same weather and not the same microsecond, and a fault that met nothing comes again sooner.
 //
 // Each process has a wall clock of its own, which jumps by a minute to either side while PostgreSQL's and the doubles' do not;
 // the business clock is moved forward. The embedded process has the machine's.
@@ -53,6 +53,13 @@ type plan struct {
 	embedded  bool
 }
 
+func (p plan) kind() string {
+	if p.embedded {
+		return "one process with SQLite"
+	}
+	return "two api and two worker processes on PostgreSQL and Redis"
+}
+
 // both runs on servers and then, for a quarter of the time and with a third of the customers, embedded; or only on one of them.
 func both(ctx context.Context, p plan, where string) (good bool, err error) {
 	dir, err := os.MkdirTemp("", "waggle-chaos-")
@@ -63,45 +70,54 @@ func both(ctx context.Context, p plan, where string) (good bool, err error) {
 	if p.binary, err = runner.BuildWithClock(ctx, dir); err != nil {
 		return false, err
 	}
+	good = true
+	all := effects{}
+	for _, place := range p.places(where) {
+		fine, felt, err := run(ctx, place)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", place.kind(), err)
+		}
+		good = good && fine
+		all.of(felt)
+	}
+	return all.verdict(os.Stdout, p.length) && good, nil
+}
+
+// places are the runs that a plan is made of.
+func (p plan) places(where string) (runs []plan) {
 	servers, embedded := p, p
 	embedded.embedded, embedded.customers = true, p.customers/3
 	if where == "both" {
 		embedded.length = p.length / 4
 		servers.length -= embedded.length
 	}
-	good = true
 	if where != "embedded" {
-		if good, err = run(ctx, servers); err != nil {
-			return false, fmt.Errorf("on PostgreSQL and Redis: %w", err)
-		}
+		runs = append(runs, servers)
 	}
 	if where != "servers" {
-		fine, err := run(ctx, embedded)
-		if err != nil {
-			return false, fmt.Errorf("embedded: %w", err)
-		}
-		good = good && fine
+		runs = append(runs, embedded)
 	}
-	return good, nil
+	return runs
 }
 
 // run is one place from its start to its verdict.
-func run(ctx context.Context, p plan) (good bool, err error) {
+func run(ctx context.Context, p plan) (good bool, felt effects, err error) {
 	w, err := build(ctx, p)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	defer w.close()
 	w.live(ctx, p.length)
 	if ctx.Err() != nil {
-		return false, ctx.Err()
+		return false, nil, ctx.Err()
 	}
 	w.say("the weather is over")
 	if err := w.settle(ctx); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	if err := w.audit(ctx); err != nil {
-		return false, err
+		return false, nil, err
 	}
-	return w.report(os.Stdout), nil
+	w.felt()
+	return w.report(os.Stdout), w.effects, nil
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"waggle/channels/custom/customtest"
@@ -14,46 +17,80 @@ import (
 	"waggle/crm/creatio/creatiotest"
 )
 
-// now is a fault that meets the next requests.
-func now(name string, strike func(r *rand.Rand)) fault {
-	return fault{name, func(_ context.Context, r *rand.Rand) { strike(r) }}
+// now is a fault that somebody meets in a while, who counts it.
+func now(name string, count func() int, strike func(r *rand.Rand)) fault {
+	return fault{name: name, count: count, strike: func(_ context.Context, r *rand.Rand, _ func(int)) { strike(r) }}
 }
 
-// lasting is a fault of a side that works again after a while.
-func lasting(name string, begin, end func()) fault {
-	return fault{name, func(ctx context.Context, r *rand.Rand) {
+// spoils is a fault that meets the next calls of a double.
+func spoils(name string, failNext func(...double.Fault), faults func(r *rand.Rand) []double.Fault) fault {
+	return fault{name: name, strike: func(_ context.Context, r *rand.Rand, took func(int)) { failNext(noting(took, faults(r)...)...) }}
+}
+
+// noting lets each fault tell that a call met it.
+func noting(took func(int), faults ...double.Fault) []double.Fault {
+	for i, f := range faults {
+		faults[i] = f.Noting(func() { took(1) })
+	}
+	return faults
+}
+
+// these are faults that are always the same.
+func these(faults ...double.Fault) func(*rand.Rand) []double.Fault {
+	return func(*rand.Rand) []double.Fault { return slices.Clone(faults) }
+}
+
+// limits is a limit that ends after up to three seconds.
+func limits(tooMany func(seconds int) double.Fault) func(*rand.Rand) []double.Fault {
+	return func(r *rand.Rand) []double.Fault { return []double.Fault{tooMany(1 + r.IntN(3))} }
+}
+
+// lasting is a fault of a side that works again after a while; what somebody counts meanwhile are its effects.
+func lasting(name string, most time.Duration, begin, end func(), count func() int) fault {
+	return fault{name: name, most: most, strike: func(ctx context.Context, r *rand.Rand, took func(int)) {
+		before := count()
 		begin()
-		rest(ctx, between(r, time.Second, 6*time.Second))
+		rest(ctx, between(r, time.Second, most))
+		took(count() - before)
 		end()
 	}}
 }
 
+// crmPatience is how long a fault of the CRM waits for a request that it meets.
+const crmPatience = 5 * time.Second
+
 // crm is what can befall the CRM.
 func (w *world) crm() []fault {
 	crm := w.in.CRM
+	var gate *creatiotest.Gate
 	all := []fault{
-		now("CRM down", func(*rand.Rand) { crm.Down() }),
-		now("CRM slow", func(*rand.Rand) { crm.Slow(lease / 4) }),
-		{"CRM does not answer", func(ctx context.Context, r *rand.Rand) {
-			gate := crm.Hold(creatiotest.OData)
-			rest(ctx, between(r, time.Second, 6*time.Second))
-			gate.Open()
-		}},
-		now("CRM fails with 500", func(r *rand.Rand) { crm.Crash(1+r.IntN(5), creatiotest.OData) }),
-		now("CRM answers 503", func(r *rand.Rand) { crm.Fail(1+r.IntN(5), http.StatusServiceUnavailable, creatiotest.OData) }),
-		now("CRM answers 401", func(*rand.Rand) { crm.Fail(1, http.StatusUnauthorized, creatiotest.OData) }),
-		now("CRM ends sessions", func(r *rand.Rand) { crm.EndSessionAt(1+r.IntN(3), creatiotest.OData) }),
-		now("CRM answers a page", func(r *rand.Rand) { crm.AnswerHTML(1+r.IntN(3), creatiotest.OData) }),
-		now("CRM's answer lost after its commit", func(r *rand.Rand) { crm.LoseAnswer(1+r.IntN(8), creatiotest.OData) }),
-		now("CRM leaves answers out of a batch", func(r *rand.Rand) {
+		now("CRM down", nil, func(*rand.Rand) { crm.Down() }),
+		now("CRM slow", nil, func(*rand.Rand) { crm.Slow(lease / 4) }),
+		now("CRM does not answer", nil, func(*rand.Rand) { gate = crm.Hold(creatiotest.OData) }),
+		now("CRM fails with 500", nil, func(r *rand.Rand) { crm.Crash(1+r.IntN(5), creatiotest.OData) }),
+		now("CRM answers 503", nil, func(r *rand.Rand) { crm.Fail(1+r.IntN(5), http.StatusServiceUnavailable, creatiotest.OData) }),
+		now("CRM answers 401", nil, func(*rand.Rand) { crm.Fail(1, http.StatusUnauthorized, creatiotest.OData) }),
+		now("CRM ends sessions", nil, func(r *rand.Rand) { crm.EndSessionAt(1+r.IntN(3), creatiotest.OData) }),
+		now("CRM answers a page", nil, func(r *rand.Rand) { crm.AnswerHTML(1+r.IntN(3), creatiotest.OData) }),
+		now("CRM's answer lost after its commit", nil, func(r *rand.Rand) { crm.LoseAnswer(1+r.IntN(8), creatiotest.OData) }),
+		now("CRM leaves answers out of a batch", nil, func(r *rand.Rand) {
 			crm.OmitBatchAnswers(1+r.IntN(6), creatiotest.Inserts([]string{"ChatMessages", "OmniChat", "Contact"}[r.IntN(3)]))
 		}),
 	}
 	for i, f := range all {
-		all[i].strike = func(ctx context.Context, r *rand.Rand) {
-			f.strike(ctx, r)
+		all[i].most = crmPatience + 5*time.Second
+		all[i].strike = func(ctx context.Context, r *rand.Rand, took func(int)) {
+			before := crm.Spoilt()
+			f.strike(ctx, r, took)
+			patient, cancel := context.WithTimeout(ctx, crmPatience)
+			_ = crm.WaitSpoilt(patient, before+1) // whether it met any is counted
+			cancel()
 			rest(ctx, between(r, time.Second, 5*time.Second))
+			took(crm.Spoilt() - before)
 			crm.Up()
+			if gate != nil {
+				gate.Open()
+			}
 			w.crmIsBack(ctx)
 		}
 	}
@@ -76,62 +113,104 @@ const slowSend = lease / 7
 
 // messengers is what can befall the messengers and the way to Waggle.
 func (w *world) messengers() []fault {
-	bot, messenger := w.in.Bot, w.in.Messenger
+	return slices.Concat(w.telegram(), w.company(), w.x(), w.facebook(), []fault{
+		now("messengers deliver twice at once", w.in.Front.Doubled, func(r *rand.Rand) { w.in.Front.DoubleDeliveries(1 + r.IntN(40)) }),
+		now("Waggle's answers lost", w.in.Front.Lost, func(r *rand.Rand) { w.in.Front.LoseAnswers(1 + r.IntN(15)) }),
+	})
+}
+
+func (w *world) telegram() []fault {
+	bot := w.in.Bot
+	send := func(faults ...double.Fault) { bot.FailNext("send", faults...) }
 	return []fault{
-		now("Telegram answers 429", func(r *rand.Rand) { bot.FailNext("send", telegramtest.TooManyRequests(1+r.IntN(3))) }),
-		now("Telegram fails with 500", func(*rand.Rand) { bot.FailNext("send", telegramtest.ServerError(), double.BadGateway()) }),
-		lasting("Telegram slow", func() { bot.Slow(slowSend) }, func() { bot.Slow(0) }),
-		now("Telegram does not answer", func(*rand.Rand) { bot.FailNext("send", double.Hang(), double.Drop()) }),
-		now("Telegram's answer lost after it accepted", func(*rand.Rand) {
-			bot.FailNext("send", double.AfterAccepting(double.Drop()), double.AfterAccepting(double.Hang()))
-		}),
-		now("Telegram does not give files", func(*rand.Rand) {
-			bot.FailNext("getFile", telegramtest.ServerError(), double.BadGateway(), double.Drop(), telegramtest.TooManyRequests(1))
-		}),
-		now("Telegram delivers twice", func(r *rand.Rand) { bot.DuplicateNext(1 + r.IntN(20)) }),
-		{"Telegram delivers in another order", func(ctx context.Context, r *rand.Rand) {
-			bot.ReorderNext(2 + r.IntN(4))
-			rest(ctx, 3*time.Second) // until as many have come
-		}},
-		lasting("messenger down", messenger.RefuseConnections, messenger.Listen),
-		now("messenger answers 429", func(r *rand.Rand) { messenger.FailNext(customtest.TooManyRequests(1 + r.IntN(3))) }),
-		now("messenger fails with 500", func(*rand.Rand) {
-			messenger.FailNext(customtest.Status(http.StatusInternalServerError), customtest.Page(http.StatusBadGateway), customtest.Down(1))
-		}),
-		now("messenger's answer lost after it accepted", func(*rand.Rand) {
-			messenger.FailNext(double.AfterAccepting(double.Hang()), double.AfterAccepting(double.Drop()))
-		}),
-		now("X fails with 503", func(*rand.Rand) { w.in.X.FailNext("send", xtest.ServerError(), double.BadGateway()) }),
-		now("X does not answer", func(*rand.Rand) { w.in.X.FailNext("send", double.Hang(), double.Drop()) }),
-		now("X's answer lost after it accepted", func(*rand.Rand) {
-			w.in.X.FailNext("send", double.AfterAccepting(double.Drop()), double.AfterAccepting(double.Hang()))
-		}),
-		now("X takes and gives no files", func(*rand.Rand) {
-			w.in.X.FailNext("upload", xtest.ServerError(), double.Drop(), double.AfterAccepting(double.Drop()))
-			w.in.X.FailNext("file", xtest.ServerError(), double.BadGateway(), double.Drop())
-		}),
-		now("X delivers twice", func(r *rand.Rand) { w.in.XApp.DuplicateNext(1 + r.IntN(10)) }),
-		now("Facebook says too fast", func(r *rand.Rand) { w.in.Facebook.FailNext("messages", messengertest.TooFast(1+r.IntN(3))) }),
-		now("Facebook fails with 502", func(*rand.Rand) { w.in.Facebook.FailNext("messages", double.BadGateway(), double.Drop()) }),
-		now("Facebook's answer lost after it accepted", func(*rand.Rand) {
-			w.in.Facebook.FailNext("messages", double.AfterAccepting(double.Hang()), double.AfterAccepting(double.Drop()))
-		}),
-		now("Facebook takes and gives no files", func(*rand.Rand) {
-			w.in.Facebook.FailNext("message_attachments", double.BadGateway(), double.Drop(), double.AfterAccepting(double.Hang()))
-			w.in.Facebook.FailNext("cdn", double.BadGateway(), double.Drop())
-		}),
-		now("Facebook delivers twice", func(r *rand.Rand) { w.in.MetaApp.DuplicateNext(1 + r.IntN(10)) }),
-		now("messengers deliver twice at once", func(r *rand.Rand) { w.in.Front.DoubleDeliveries(1 + r.IntN(40)) }),
-		now("Waggle's answers lost", func(r *rand.Rand) { w.in.Front.LoseAnswers(1 + r.IntN(15)) }),
+		spoils("Telegram answers 429", send, limits(telegramtest.TooManyRequests)),
+		spoils("Telegram fails with 500", send, these(telegramtest.ServerError(), double.BadGateway())),
+		lasting("Telegram slow", 6*time.Second, func() { bot.Slow(slowSend) }, func() { bot.Slow(0) }, func() int { return bot.Effects().Slowed }),
+		spoils("Telegram does not answer", send, these(double.Hang(), double.Drop())),
+		spoils("Telegram's answer lost after it accepted", send, these(double.AfterAccepting(double.Drop()), double.AfterAccepting(double.Hang()))),
+		spoils("Telegram does not give files", func(faults ...double.Fault) { bot.FailNext("getFile", faults...) },
+			these(telegramtest.ServerError(), double.BadGateway(), double.Drop(), telegramtest.TooManyRequests(1))),
+		now("Telegram delivers twice", func() int { return bot.Effects().Doubled }, func(r *rand.Rand) { bot.DuplicateNext(1 + r.IntN(20)) }),
+		{name: "Telegram delivers in another order", most: 3 * time.Second, count: func() int { return bot.Effects().Reordered },
+			strike: func(ctx context.Context, r *rand.Rand, _ func(int)) {
+				bot.ReorderNext(2 + r.IntN(4))
+				rest(ctx, 3*time.Second) // until as many have come
+			}},
 	}
 }
 
-// calm heals what lasts. The faults that wait for a call strike it yet; there are a few.
+// company is the company's own messenger.
+func (w *world) company() []fault {
+	messenger := w.in.Messenger
+	return []fault{
+		// Nobody there counts who is not let in: it is enough that we are not.
+		lasting("messenger down", 6*time.Second, messenger.RefuseConnections, messenger.Listen, func() int { return w.refused(messenger.URL) }),
+		spoils("messenger answers 429", messenger.FailNext, limits(customtest.TooManyRequests)),
+		spoils("messenger fails with 500", messenger.FailNext,
+			these(customtest.Status(http.StatusInternalServerError), customtest.Page(http.StatusBadGateway), customtest.Down(1))),
+		spoils("messenger's answer lost after it accepted", messenger.FailNext,
+			these(double.AfterAccepting(double.Hang()), double.AfterAccepting(double.Drop()))),
+	}
+}
+
+// refused is 1 where nobody listens at an address.
+func (w *world) refused(address string) int {
+	dialer := net.Dialer{Timeout: time.Second}
+	c, err := dialer.DialContext(w.finish, "tcp", strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		return 1
+	}
+	_ = c.Close()
+	return 0
+}
+
+// xLimits is how far apart X's limits are at least: X names the end of a limit by its own clock, so that a process whose clock is a
+// minute behind sends nothing for that long, and what sends nothing meets no other fault.
+const xLimits = 2 * time.Minute
+
+func (w *world) x() []fault {
+	x := w.in.X
+	send := func(faults ...double.Fault) { x.FailNext("send", faults...) }
+	limited := spoils("X answers 429", send, limits(func(seconds int) double.Fault {
+		return xtest.TooManyRequests(time.Now().Add(time.Duration(seconds) * time.Second))
+	}))
+	limited.apart = xLimits
+	return []fault{
+		limited,
+		spoils("X fails with 503", send, these(xtest.ServerError(), double.BadGateway())),
+		spoils("X does not answer", send, these(double.Hang(), double.Drop())),
+		spoils("X's answer lost after it accepted", send, these(double.AfterAccepting(double.Drop()), double.AfterAccepting(double.Hang()))),
+		{name: "X takes and gives no files", strike: func(_ context.Context, _ *rand.Rand, took func(int)) {
+			x.FailNext("upload", noting(took, xtest.ServerError(), double.Drop(), double.AfterAccepting(double.Drop()))...)
+			x.FailNext("file", noting(took, xtest.ServerError(), double.BadGateway(), double.Drop())...)
+		}},
+		now("X delivers twice", w.in.XApp.Doubled, func(r *rand.Rand) { w.in.XApp.DuplicateNext(1 + r.IntN(10)) }),
+	}
+}
+
+func (w *world) facebook() []fault {
+	facebook := w.in.Facebook
+	send := func(faults ...double.Fault) { facebook.FailNext("messages", faults...) }
+	return []fault{
+		spoils("Facebook says too fast", send, limits(messengertest.TooFast)),
+		spoils("Facebook fails with 502", send, these(double.BadGateway(), double.Drop())),
+		spoils("Facebook's answer lost after it accepted", send, these(double.AfterAccepting(double.Hang()), double.AfterAccepting(double.Drop()))),
+		{name: "Facebook takes and gives no files", strike: func(_ context.Context, _ *rand.Rand, took func(int)) {
+			facebook.FailNext("message_attachments", noting(took, double.BadGateway(), double.Drop(), double.AfterAccepting(double.Hang()))...)
+			facebook.FailNext("cdn", noting(took, double.BadGateway(), double.Drop())...)
+		}},
+		now("Facebook delivers twice", w.in.MetaApp.Doubled, func(r *rand.Rand) { w.in.MetaApp.DuplicateNext(1 + r.IntN(10)) }),
+	}
+}
+
+// calm heals what lasts. The faults that wait for a call strike it yet; there are a few. Not at X, where a limit may cost a
+// minute (xLimits).
 func (w *world) calm() {
 	w.in.Front.LoseAnswers(0)
 	w.in.Front.DoubleDeliveries(0)
 	w.in.CRM.Up()
 	w.in.Bot.Slow(0)
+	w.in.X.Heal()
 	w.in.Messenger.Heal()
 	w.in.Messenger.Listen()
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -38,9 +36,7 @@ func (w *world) report(out io.Writer) bool {
 		fmt.Fprintf(table, "%s\t%v\n", row.what, row.n)
 	}
 	fmt.Fprintln(table)
-	for _, name := range slices.Sorted(maps.Keys(w.struck)) {
-		fmt.Fprintf(table, "%s\t%d×\n", name, w.struck[name])
-	}
+	w.effects.print(table)
 	_ = table.Flush()
 	return w.verdict(out)
 }
@@ -53,7 +49,7 @@ func (w *world) verdict(out io.Writer) bool {
 			fmt.Fprintf(out, "%s: %s\n", strings.ToUpper(f.kind), f.what)
 		}
 	}
-	fmt.Fprintf(out, "\nseed %d, %s\n", w.plan.seed, w.kind())
+	fmt.Fprintf(out, "\nseed %d, %s\n", w.plan.seed, w.plan.kind())
 	for i, kind := range []string{lost, doubled, swapped, stuck, over, wrong} {
 		if i > 0 {
 			fmt.Fprint(out, " ")

@@ -40,7 +40,8 @@ type world struct {
 	finish  context.Context // ends after the run: calls under way are brought to their end
 
 	mu       sync.Mutex
-	struck   map[string]int
+	skies    []sky
+	effects  effects
 	findings []finding
 	settled  time.Duration
 	facts    facts
@@ -89,14 +90,14 @@ func rest(ctx context.Context, d time.Duration) bool {
 
 // build starts everything and lets the people come.
 func build(ctx context.Context, p plan) (*world, error) {
-	w := &world{plan: p, began: time.Now(), struck: map[string]int{}, finish: ctx, ledger: newLedger()}
+	w := &world{plan: p, began: time.Now(), effects: effects{}, finish: ctx, ledger: newLedger()}
 	for _, step := range []func(context.Context) error{w.install, w.furnish} {
 		if err := step(ctx); err != nil {
 			w.close()
 			return nil, err
 		}
 	}
-	w.say("seed %d, %d customers, %d agents, %s", p.seed, p.customers, staff, w.kind())
+	w.say("seed %d, %d customers, %d agents, %s", p.seed, p.customers, staff, p.kind())
 	return w, nil
 }
 
@@ -134,13 +135,6 @@ func (w *world) install(ctx context.Context) (err error) {
 	w.in.Front.Watch(w.ledger.seen)
 	w.come(w.plan.customers)
 	return nil
-}
-
-func (w *world) kind() string {
-	if w.plan.embedded {
-		return "one process with SQLite"
-	}
-	return "two api and two worker processes on PostgreSQL and Redis"
 }
 
 // furnish gives the agents their room, makes a second queue in which agents take chats themselves, and leads the company's
@@ -183,6 +177,10 @@ func (w *world) furnish(ctx context.Context) error {
 
 // live lets everybody act and the faults strike for a while, and brings what was begun to its end.
 func (w *world) live(ctx context.Context, length time.Duration) {
+	w.skies = w.expected()
+	for _, s := range w.skies {
+		w.effects.expect(s.faults)
+	}
 	finish, cancel := context.WithTimeout(ctx, length+settleLimit)
 	defer cancel()
 	w.finish = finish
@@ -198,9 +196,9 @@ func (w *world) live(ctx context.Context, length time.Duration) {
 	people.Go(func() { w.administer(ctx, w.random(1)) })
 	people.Go(func() { w.repeat(ctx) })
 	people.Go(func() { w.progress(ctx) })
-	weather.Go(func() { w.weather(ctx, w.random(2), 3*time.Second, w.house()) })
-	weather.Go(func() { w.weather(ctx, w.random(3), 2*time.Second, w.messengers()) })
-	weather.Go(func() { w.weather(ctx, w.random(4), 4*time.Second, w.crm()) })
+	for _, s := range w.skies {
+		weather.Go(func() { w.weather(ctx, s, length) })
+	}
 	weather.Wait()
 	w.calm()
 	people.Wait()
@@ -223,8 +221,8 @@ func (w *world) progress(ctx context.Context) {
 	for rest(ctx, 15*time.Second) {
 		w.mu.Lock()
 		faults := 0
-		for _, n := range w.struck {
-			faults += n
+		for _, e := range w.effects {
+			faults += e.struck
 		}
 		w.mu.Unlock()
 		written, replies := w.ledger.count()

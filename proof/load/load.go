@@ -3,10 +3,15 @@
 package load
 
 import (
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,21 +56,17 @@ const answerLimit = 30 * time.Second
 
 // Run sends until the time or the requests are up.
 func Run(o Options) (Result, error) {
-	targets := []string{o.URL}
-	if o.Beside != "" {
-		targets = append(targets, o.Beside)
-	}
-	for _, target := range targets {
-		if err := atHome(target); err != nil {
-			return Result{}, err
-		}
+	targets, err := targetsOf(o)
+	if err != nil {
+		return Result{}, err
 	}
 	var next atomic.Int64
-	connections := make([]connection, o.Connections)
+	connections := make([]*connection, o.Connections)
 	began := time.Now()
 	var running sync.WaitGroup
 	for i := range connections {
-		running.Go(func() { connections[i].run(o, targets[i%len(targets)], &next, began) })
+		connections[i] = newConnection(o, targets[i%len(targets)])
+		running.Go(func() { connections[i].run(o, &next, began) })
 	}
 	running.Wait()
 	r := Result{Faults: map[string]int64{}, Seconds: time.Since(began).Seconds()}
@@ -80,60 +81,102 @@ func Run(o Options) (Result, error) {
 	return r, nil
 }
 
-// atHome refuses what is not on this machine.
-func atHome(target string) error {
-	u, err := url.Parse(target)
-	if err != nil {
-		return fmt.Errorf("load: %w", err)
+// targetsOf refuses what is not on this machine.
+func targetsOf(o Options) (targets []*url.URL, err error) {
+	for _, target := range []string{o.URL, o.Beside} {
+		if target == "" {
+			continue
+		}
+		u, err := url.Parse(target)
+		if err != nil {
+			return nil, fmt.Errorf("load: %w", err)
+		}
+		if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
+			return nil, fmt.Errorf("load: %s is no loopback address", u.Host)
+		}
+		targets = append(targets, u)
 	}
-	if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("load: %s is no loopback address", u.Host)
-	}
-	return nil
+	return targets, nil
 }
 
-// connection is one client with one request under way at a time.
+// connection is one client with one request under way at a time. It writes its requests itself: a client made for everything
+// takes a third more of the machine from what is measured.
 type connection struct {
+	address string
+	head    []byte // of every request
 	answers []time.Duration
 	faults  map[string]int64
+
+	wire   net.Conn // nil: there is none
+	reader *bufio.Reader
+	answer fasthttp.Response
 }
 
-func (c *connection) run(o Options, target string, next *atomic.Int64, began time.Time) {
-	var req fasthttp.Request
-	var res fasthttp.Response
-	req.SetRequestURI(target)
-	client := &fasthttp.HostClient{
-		Addr: string(req.URI().Host()), MaxConns: 1, ReadTimeout: answerLimit, WriteTimeout: answerLimit, MaxIdemponentCallAttempts: 1,
-		RetryIf: func(*fasthttp.Request) bool { return false },
-	}
-	defer client.CloseIdleConnections()
-	req.Header.SetMethod(fasthttp.MethodPost)
-	req.Header.SetContentType("application/json")
+func newConnection(o Options, target *url.URL) *connection {
+	c := &connection{address: target.Host, faults: map[string]int64{}, answers: make([]time.Duration, 0, 1<<14)}
+	c.head = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n", target.RequestURI(), target.Host)
 	for name, value := range o.Header {
-		req.Header.Set(name, value)
+		c.head = fmt.Appendf(c.head, "%s: %s\r\n", name, value)
 	}
-	c.faults = map[string]int64{}
-	c.answers = make([]time.Duration, 0, 1<<14)
-	var buf []byte
+	return c
+}
+
+// run sends the next request as soon as the last one has been answered.
+func (c *connection) run(o Options, next *atomic.Int64, began time.Time) {
+	defer c.hangUp()
+	var body, request []byte
 	for time.Since(began) < o.Duration {
 		n := next.Add(1) - 1
 		if o.Limit > 0 && n >= o.Limit {
 			return
 		}
-		buf = o.Body(buf[:0], o.First+n)
-		req.SetBodyRaw(buf)
+		body = o.Body(body[:0], o.First+n)
+		request = append(request[:0], c.head...)
 		if o.Sign != nil {
-			req.Header.Set(o.Sign(buf))
+			name, value := o.Sign(body)
+			request = append(append(append(append(request, name...), ": "...), value...), "\r\n"...)
 		}
+		request = strconv.AppendInt(append(request, "Content-Length: "...), int64(len(body)), 10)
+		request = append(append(request, "\r\n\r\n"...), body...)
 		sent := time.Now()
-		err := client.DoTimeout(&req, &res, answerLimit)
+		err := c.ask(request, sent.Add(answerLimit))
 		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			c.faults["no answer in time"]++
 		case err != nil:
 			c.faults[err.Error()]++
-		case res.StatusCode() != fasthttp.StatusOK:
-			c.faults[fmt.Sprint("status ", res.StatusCode())]++
+		case c.answer.StatusCode() != fasthttp.StatusOK:
+			c.faults[fmt.Sprint("status ", c.answer.StatusCode())]++
 		default:
 			c.answers = append(c.answers, time.Since(sent))
 		}
+	}
+}
+
+// ask sends a request and reads its answer. It connects where there is no connection.
+func (c *connection) ask(request []byte, limit time.Time) (err error) {
+	if c.wire == nil {
+		to := net.Dialer{Deadline: limit}
+		if c.wire, err = to.DialContext(context.Background(), "tcp", c.address); err != nil {
+			return err
+		}
+		c.reader = bufio.NewReader(c.wire)
+	}
+	if err = c.wire.SetDeadline(limit); err == nil {
+		_, err = c.wire.Write(request)
+	}
+	if err == nil {
+		err = c.answer.Read(c.reader)
+	}
+	if err != nil || c.answer.ConnectionClose() {
+		c.hangUp()
+	}
+	return err
+}
+
+func (c *connection) hangUp() {
+	if c.wire != nil {
+		_ = c.wire.Close()
+		c.wire = nil
 	}
 }

@@ -49,6 +49,34 @@ func TestRun(t *testing.T) {
 	require.LessOrEqual(t, r.Quantile(0.5), r.Quantile(0.99))
 }
 
+// A server may end a connection with any answer; the next request takes a new one.
+func TestRunConnectsAgain(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }))
+	defer s.Close()
+	r, err := Run(Options{URL: s.URL, Body: Telegram, Connections: 2, Duration: time.Minute, Limit: 10})
+	require.NoError(t, err)
+	require.EqualValues(t, 10, r.OK)
+	require.Empty(t, r.Faults)
+}
+
+func TestRunCountsWhatIsNotAnswered(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		wire, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_ = wire.Close()
+		}
+	}))
+	defer s.Close()
+	r, err := Run(Options{URL: s.URL, Body: Telegram, Connections: 1, Duration: time.Minute, Limit: 3})
+	require.NoError(t, err)
+	require.Zero(t, r.OK)
+	var faults int64
+	for _, n := range r.Faults {
+		faults += n
+	}
+	require.EqualValues(t, 3, faults)
+}
+
 func TestRunStaysAtHome(t *testing.T) {
 	_, err := Run(Options{URL: "http://192.0.2.1/hooks", Body: Telegram, Connections: 1, Duration: time.Second})
 	require.ErrorContains(t, err, "loopback")

@@ -23,6 +23,8 @@ type Front struct {
 	next    atomic.Uint64
 	lose    atomic.Int64
 	double  atomic.Int64
+	lost    atomic.Int64
+	doubled atomic.Int64
 	seen    atomic.Pointer[Watcher]
 	client  *http.Client
 	server  *http.Server
@@ -63,6 +65,12 @@ func (f *Front) LoseAnswers(n int) { f.lose.Store(int64(n)) }
 
 // DoubleDeliveries passes the next n deliveries of messengers on twice at the same time, as after a timeout on the way.
 func (f *Front) DoubleDeliveries(n int) { f.double.Store(int64(n)) }
+
+// Lost is how many answers to requests that were done got lost because of LoseAnswers.
+func (f *Front) Lost() int { return int(f.lost.Load()) }
+
+// Doubled is how many deliveries were answered a second time because of DoubleDeliveries.
+func (f *Front) Doubled() int { return int(f.doubled.Load()) }
 
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
@@ -112,6 +120,9 @@ func (f *Front) route(w http.ResponseWriter, r *http.Request, body []byte) {
 		}
 		if f.lose.Load() > 0 && f.lose.Add(-1) >= 0 {
 			_ = res.Body.Close()
+			if res.StatusCode/100 == 2 {
+				f.lost.Add(1)
+			}
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
@@ -127,6 +138,7 @@ func (f *Front) passTwin(r *http.Request, target string, body []byte) {
 	defer cancel()
 	if res, err := f.pass(r.WithContext(ctx), target, body); err == nil {
 		_ = res.Body.Close()
+		f.doubled.Add(1)
 	}
 }
 

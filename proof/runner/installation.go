@@ -189,8 +189,14 @@ func (in *Installation) proxy(target string) (*Proxy, error) {
 	return p, err
 }
 
-// FlushAll is Redis's FLUSHALL, for a Redis of the proof's own.
-func (in *Installation) FlushAll(ctx context.Context) error { return in.redis.FlushAll(ctx).Err() }
+// FlushAll is Redis's FLUSHALL, for a Redis of the proof's own. It tells how many keys there were.
+func (in *Installation) FlushAll(ctx context.Context) (keys int, err error) {
+	n, err := in.redis.DBSize(ctx).Result()
+	if err != nil {
+		return 0, err
+	}
+	return int(n), in.redis.FlushAll(ctx).Err()
+}
 
 // FlushRedis empties the installation's Redis database, as FLUSHALL does where Waggle has a Redis of its own.
 func (in *Installation) FlushRedis(ctx context.Context) error { return in.redis.FlushDB(ctx).Err() }

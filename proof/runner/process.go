@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -116,6 +118,32 @@ func (p *Process) Kill() {
 
 // Freeze stops the process without ending it; Thaw lets it go on.
 func (p *Process) Freeze() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Frozen tells whether the system says that the process is stopped; elsewhere than on Linux it is taken to be, if it has not ended.
+func (p *Process) Frozen() bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	if err != nil {
+		return p.Running() && runtime.GOOS != "linux"
+	}
+	_, state, _ := strings.Cut(string(stat), ") ") // behind the name, in which there may be anything but this
+	return strings.HasPrefix(state, "T")
+}
+
+// Now is the process's own clock as its answers are dated: a second late at most.
+func (p *Process) Now(ctx context.Context) (time.Time, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Base+"/healthz", nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	web := &http.Client{Timeout: 5 * time.Second}
+	defer web.CloseIdleConnections()
+	res, err := web.Do(req)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_ = res.Body.Close()
+	return http.ParseTime(res.Header.Get("Date"))
+}
 
 // Thaw lets a frozen process go on.
 func (p *Process) Thaw() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }

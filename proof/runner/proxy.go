@@ -14,10 +14,12 @@ type Proxy struct {
 	target   string
 	listener net.Listener
 
-	mu     sync.Mutex
-	open   map[net.Conn]bool
-	refuse bool
-	gate   chan struct{} // closed while traffic flows
+	mu      sync.Mutex
+	open    map[net.Conn]bool
+	refuse  bool
+	refused int
+	held    int
+	gate    chan struct{} // closed while traffic flows
 }
 
 // NewProxy listens on a free loopback port and passes everything on to target ("host:port").
@@ -39,13 +41,17 @@ func (p *Proxy) Close() {
 	p.Cut()
 }
 
-// Cut ends every connection there is; new ones are taken.
-func (p *Proxy) Cut() {
+// Cut ends every connection there is, and tells how many; new ones are taken.
+func (p *Proxy) Cut() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	cut := 0
 	for c := range p.open {
-		_ = c.Close()
+		if c.Close() == nil { // each has two ends, one of which may have ended it already
+			cut++
+		}
 	}
+	return cut
 }
 
 // Refuse cuts every connection and takes no new ones until Heal.
@@ -54,6 +60,20 @@ func (p *Proxy) Refuse() {
 	p.refuse = true
 	p.mu.Unlock()
 	p.Cut()
+}
+
+// Refused is how many connections were not taken so far.
+func (p *Proxy) Refused() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused
+}
+
+// Held is how often anything on its way was stopped by Freeze so far.
+func (p *Proxy) Held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 // Heal takes connections again.
@@ -121,6 +141,11 @@ func (p *Proxy) pipe(to io.Writer, from io.Reader) {
 		n, err := from.Read(buf)
 		p.mu.Lock()
 		gate := p.gate
+		select {
+		case <-gate:
+		default:
+			p.held++
+		}
 		p.mu.Unlock()
 		<-gate
 		if n > 0 {
@@ -138,6 +163,7 @@ func (p *Proxy) track(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refuse {
+		p.refused++
 		_ = c.Close()
 		return false
 	}

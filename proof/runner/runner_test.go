@@ -75,12 +75,13 @@ func TestProxy(t *testing.T) {
 	p.Freeze()
 	_, err = l.says("two", 50*time.Millisecond)
 	require.ErrorContains(t, err, "timeout", "a frozen proxy lets nothing through")
+	require.Equal(t, 1, p.Held())
 	p.Thaw()
 	got, err = l.hears(time.Second)
 	require.NoError(t, err)
 	require.Equal(t, "two", got, "what was sent meanwhile comes afterwards")
 
-	p.Cut()
+	require.Equal(t, 2, p.Cut(), "both ends")
 	_, err = l.says("three", time.Second)
 	require.Error(t, err, "a cut connection is gone")
 	got, err = dial(t, p.Addr).says("four", time.Second)
@@ -90,6 +91,7 @@ func TestProxy(t *testing.T) {
 	p.Refuse()
 	_, err = dial(t, p.Addr).says("five", time.Second)
 	require.Error(t, err, "while it refuses none is taken")
+	require.Equal(t, 1, p.Refused())
 	p.Heal()
 	_, err = dial(t, p.Addr).says("six", time.Second)
 	require.NoError(t, err)
@@ -111,6 +113,16 @@ func TestProcess(t *testing.T) {
 	})
 	t.Run("one that does not end is ended", func(t *testing.T) {
 		require.ErrorContains(t, shell("").Stop(50*time.Millisecond), "did not end")
+	})
+	t.Run("a frozen one is seen to be", func(t *testing.T) {
+		p := shell("exit 0")
+		require.False(t, p.Frozen())
+		p.Freeze()
+		require.Eventually(t, p.Frozen, 5*time.Second, time.Millisecond)
+		p.Thaw()
+		require.Eventually(t, func() bool { return !p.Frozen() }, 5*time.Second, time.Millisecond)
+		p.Kill()
+		require.False(t, p.Frozen())
 	})
 	t.Run("a crash is no end by itself", func(t *testing.T) {
 		p := shell("exit 0")
@@ -184,6 +196,7 @@ func TestFrontSpoilsWhatPasses(t *testing.T) {
 	require.Equal(t, http.StatusOK, post("/hooks/x"))
 	f.Close()
 	require.EqualValues(t, 5, done.Load())
+	require.Equal(t, []int{1, 1}, []int{f.Lost(), f.Doubled()}, "as often as it took effect")
 	for _, want := range []string{"/a honey 502", "/b honey 200", "/api honey 200", "/hooks/x honey 200"} {
 		require.Equal(t, want, <-seen)
 	}

@@ -213,5 +213,11 @@ func (s *Server) Crash() {
 // Freeze stops the server's main process without ending it; of Redis that is all there is.
 func (s *Server) Freeze() { s.process.Freeze() }
 
+// Frozen tells whether it is stopped.
+func (s *Server) Frozen() bool { return s.process.Frozen() }
+
+// Running tells whether the server has not ended.
+func (s *Server) Running() bool { return s.process.Running() }
+
 // Thaw lets a frozen server go on.
 func (s *Server) Thaw() { s.process.Thaw() }
