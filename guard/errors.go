@@ -45,11 +45,11 @@ func WithoutURL(err error) error {
 	return err
 }
 
-// Scrubbed returns an error of net/http without the address and with its text as scrub leaves it: without secrets. Only what
-// callers ask for can be found through it: that ctx ended, and ErrBlocked.
-func Scrubbed(err error, scrub func(text string) string) error {
+// Scrubbed returns an error of net/http without the address and with the secrets hidden in its text. Only what callers ask for
+// can be found through it: that ctx ended, and ErrBlocked.
+func Scrubbed(err error, secrets ...string) error {
 	inner := WithoutURL(err)
-	s := &scrubbed{text: scrub(inner.Error())}
+	s := &scrubbed{text: Hidden(inner.Error(), secrets...)}
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded, ErrBlocked} {
 		if errors.Is(inner, known) {
 			s.is = known

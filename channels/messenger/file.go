@@ -58,7 +58,7 @@ func (a *Adapter) OpenFile(ctx context.Context, _ channels.Channel, ref string) 
 		return channels.File{}, gone
 	}
 	if err != nil {
-		return channels.File{}, repeatable(&failure{err: clean(err, []string{ref})})
+		return channels.File{}, repeatable(&failure{err: guard.Scrubbed(err, ref)})
 	}
 	if e := unusable(res); e != nil {
 		_ = res.Body.Close()

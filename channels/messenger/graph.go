@@ -61,14 +61,6 @@ func (q call) secrets() []string {
 	return found
 }
 
-// texts are what people wrote, should Facebook quote it. A short word may be Facebook's own.
-func (q call) texts() []string {
-	if len(q.quiet) > 3 {
-		return []string{q.quiet}
-	}
-	return nil
-}
-
 // proof is appsecret_proof (wire/messenger.md §2): that who uses the token also knows the app secret.
 func proof(secret, token string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
@@ -111,16 +103,16 @@ func (c client) do(ctx context.Context, q call, result any) *failure {
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
 	r, err := c.request(httptrace.WithClientTrace(ctx, trace), q)
 	if err != nil {
-		return &failure{unsent: true, err: clean(err, q.secrets())}
+		return &failure{unsent: true, err: guard.Scrubbed(err, q.secrets()...)}
 	}
 	res, err := c.http.Do(r)
 	if err != nil {
-		return &failure{unsent: !connected, err: clean(err, q.secrets())}
+		return &failure{unsent: !connected, err: guard.Scrubbed(err, q.secrets()...)}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, answerLimit))
 	if err != nil {
-		return &failure{err: clean(err, q.secrets())}
+		return &failure{err: guard.Scrubbed(err, q.secrets()...)}
 	}
 	return understand(res, body, q, result)
 }
@@ -183,7 +175,7 @@ func understand(res *http.Response, body []byte, q call, result any) *failure {
 	}
 	if e.Error != nil && e.Error.Code != 0 {
 		fail.api, fail.code = true, reply{e.Error.Code, e.Error.Subcode}
-		fail.message, fail.words = readable(e.Error.Message, append(q.secrets(), q.texts()...)), readable(e.Error.Message, q.secrets())
+		fail.message, fail.words = guard.Quoted(e.Error.Message, append(q.secrets(), q.quiet)...), guard.Quoted(e.Error.Message, q.secrets()...)
 		return fail
 	}
 	if res.StatusCode != http.StatusOK || e.Error != nil {
@@ -205,30 +197,4 @@ func retryAfter(header string) time.Duration {
 		return 0
 	}
 	return time.Duration(min(max(n, 0), day)) * time.Second
-}
-
-// readable bounds the Graph API's words, which are shown to people.
-func readable(message string, secrets []string) string {
-	const limit = 200
-	message = strings.ToValidUTF8(hide(message, secrets), "�")
-	if runes := []rune(message); len(runes) > limit {
-		return string(runes[:limit]) + "…"
-	}
-	return message
-}
-
-func hide(text string, secrets []string) string {
-	for _, secret := range secrets {
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-			if form != "" {
-				text = strings.ReplaceAll(text, form, "…")
-			}
-		}
-	}
-	return text
-}
-
-// clean takes the request's address and the secrets out of an error of net/http.
-func clean(err error, secrets []string) error {
-	return guard.Scrubbed(err, func(text string) string { return hide(text, secrets) })
 }

@@ -31,7 +31,7 @@ func (a *Adapter) Check(ctx context.Context, ch channels.Channel) (channels.Chec
 	}
 	c := channels.Checkup{Wrong: wrongHook(info.URL, ch), Pending: max(info.Pending, 0)}
 	if info.LastErrorAt > 0 {
-		c.LastError, c.LastErrorAt = readable(info.LastError, token, ch.HookSecret), time.Unix(info.LastErrorAt, 0).UTC()
+		c.LastError, c.LastErrorAt = guard.Quoted(info.LastError, token, ch.HookSecret), time.Unix(info.LastErrorAt, 0).UTC()
 	}
 	return c, nil
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -123,7 +122,7 @@ func (c client) run(ctx context.Context, token, method string, p payload, result
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, answerLimit))
 	if err != nil {
-		return &failure{err: clean(err, token)}
+		return &failure{err: guard.Scrubbed(err, token)}
 	}
 	if fail = understand(res, body, token, result, quiet...); fail != nil {
 		fail.method, fail.official = method, c.base == DefaultAPI
@@ -137,7 +136,7 @@ func (c client) do(ctx context.Context, token, verb, path string, p payload) (*h
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
 	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), verb, c.base+path, p.Reader)
 	if err != nil {
-		return nil, &failure{unsent: true, err: clean(err, token)}
+		return nil, &failure{unsent: true, err: guard.Scrubbed(err, token)}
 	}
 	if p.Reader != nil {
 		r.Header.Set("Content-Type", p.kind)
@@ -145,7 +144,7 @@ func (c client) do(ctx context.Context, token, verb, path string, p payload) (*h
 	}
 	res, err := c.http.Do(r)
 	if err != nil {
-		return nil, &failure{unsent: !connected, err: clean(err, token)}
+		return nil, &failure{unsent: !connected, err: guard.Scrubbed(err, token)}
 	}
 	return res, nil
 }
@@ -159,7 +158,7 @@ func understand(res *http.Response, body []byte, token string, result any, quiet
 	}
 	hidden := append([]string{token}, quiet...) // the token first: a text may be a piece of it
 	if e.OK == nil && e.ErrorCode == 0 {
-		fail.other, fail.description = true, readable(cmp.Or(e.Description, e.Message), hidden...)
+		fail.other, fail.description = true, guard.Quoted(cmp.Or(e.Description, e.Message), hidden...)
 		return fail
 	}
 	if e.OK != nil && *e.OK && res.StatusCode == http.StatusOK {
@@ -175,7 +174,7 @@ func understand(res *http.Response, body []byte, token string, result any, quiet
 		fail.status = e.ErrorCode
 	}
 	fail.api = true
-	fail.description, fail.words = readable(e.Description, hidden...), readable(e.Description, token)
+	fail.description, fail.words = guard.Quoted(e.Description, hidden...), guard.Quoted(e.Description, token)
 	fail.retryAfter = max(fail.retryAfter, seconds(e.Parameters.RetryAfter))
 	return fail
 }
@@ -192,32 +191,4 @@ func retryAfter(header string) time.Duration {
 func seconds(n int) time.Duration {
 	const day = 24 * 60 * 60
 	return time.Duration(min(max(n, 0), day)) * time.Second
-}
-
-// readable bounds a description that is shown to people, and takes out of it what is not: secrets and texts.
-func readable(description string, secrets ...string) string {
-	const limit = 200
-	description = strings.ToValidUTF8(hide(description, secrets...), "\uFFFD")
-	if runes := []rune(description); len(runes) > limit {
-		return string(runes[:limit]) + "…"
-	}
-	return description
-}
-
-// clean takes the request's address, which contains the token, out of an error of net/http.
-func clean(err error, token string) error {
-	return guard.Scrubbed(err, func(text string) string { return hide(text, token) })
-}
-
-// hide takes secrets out of a text, as they are and as addresses spell them. A short word may be the server's own.
-func hide(text string, secrets ...string) string {
-	for _, secret := range secrets {
-		secret = strings.TrimSpace(secret) // Telegram cuts the ends of a text
-		for _, form := range []string{secret, url.PathEscape(secret), url.QueryEscape(secret)} {
-			if len(form) > 3 {
-				text = strings.ReplaceAll(text, form, "…")
-			}
-		}
-	}
-	return text
 }

@@ -132,7 +132,7 @@ func (c client) do(ctx context.Context, r request) (*http.Response, *failure) {
 	}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), r.verb, address, r.body)
 	if err != nil {
-		return nil, &failure{unsent: true, err: r.clean(err)}
+		return nil, &failure{unsent: true, err: guard.Scrubbed(err, r.secrets()...)}
 	}
 	if r.body != nil {
 		req.ContentLength = r.length
@@ -141,7 +141,7 @@ func (c client) do(ctx context.Context, r request) (*http.Response, *failure) {
 	r.as.authorize(req, c.now())
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, &failure{unsent: !connected, err: r.clean(err)}
+		return nil, &failure{unsent: !connected, err: guard.Scrubbed(err, r.secrets()...)}
 	}
 	return res, nil
 }
@@ -150,7 +150,7 @@ func (c client) do(ctx context.Context, r request) (*http.Response, *failure) {
 func (c client) understand(res *http.Response, r request) *failure {
 	body, err := io.ReadAll(io.LimitReader(res.Body, answerLimit))
 	if err != nil {
-		return &failure{err: r.clean(err)}
+		return &failure{err: guard.Scrubbed(err, r.secrets()...)}
 	}
 	if res.StatusCode/100 != 2 {
 		return c.refusal(res, body, r)
@@ -202,7 +202,7 @@ func (c client) refusal(res *http.Response, body []byte, r request) *failure {
 		}
 	}
 	said := strings.Join(words, ": ")
-	f.text, f.words = readable(r.scrub(said)), readable(r.as.credentials.scrub(said))
+	f.text, f.words = guard.Quoted(said, r.secrets()...), guard.Quoted(said, r.as.credentials.secrets()...)
 	return f
 }
 
@@ -235,30 +235,9 @@ func unix(header string) time.Time {
 	return time.Unix(n, 0)
 }
 
-// readable bounds words that are shown to people.
-func readable(words string) string {
-	const limit = 300
-	words = strings.ToValidUTF8(words, "�")
-	if runes := []rune(words); len(runes) > limit {
-		return string(runes[:limit]) + "…"
-	}
-	return words
+// secrets are what must not be shown, should the other side repeat it.
+func (r request) secrets() []string { return append(r.as.credentials.secrets(), r.quiet...) }
+
+func (c credentials) secrets() []string {
+	return []string{c.accessToken, c.accessSecret, c.consumerKey, c.consumerSecret, c.bearer}
 }
-
-// scrub takes out what must not be shown, should the other side repeat it.
-func (r request) scrub(text string) string { return r.as.credentials.scrub(text, r.quiet...) }
-
-// scrub takes out the credentials and what else is quiet. A short word may be the other side's own.
-func (c credentials) scrub(text string, quiet ...string) string {
-	for _, secret := range append([]string{c.accessToken, c.accessSecret, c.consumerKey, c.consumerSecret, c.bearer}, quiet...) {
-		for _, form := range []string{secret, url.QueryEscape(secret), encode(secret)} {
-			if len(form) > 3 {
-				text = strings.ReplaceAll(text, form, "…")
-			}
-		}
-	}
-	return text
-}
-
-// clean takes the address and every secret out of an error of net/http.
-func (r request) clean(err error) error { return guard.Scrubbed(err, r.scrub) }
