@@ -19,8 +19,8 @@ type intakeQueue struct {
 	ended    *sync.Cond // closed, empty, and no transaction under way
 	waiting  []*waiting
 	underWay []transaction
-	users    map[senderKey]int // whose deliveries are in them
-	held     map[uuid.UUID]int // by environment: deliveries that wait or are in them, whoever still waits for their end
+	users    map[store.Sender]int // whose deliveries are in them
+	held     map[uuid.UUID]int    // by environment: deliveries that wait or are in them, whoever still waits for their end
 	closed   bool
 }
 
@@ -31,16 +31,8 @@ type transaction struct {
 	since  time.Time
 }
 
-// senderKey is a user of a channel.
-type senderKey struct {
-	channel uuid.UUID
-	user    string
-}
-
-func senderOf(e store.Inbound) senderKey { return senderKey{e.ChannelID, e.Event.User.ID} }
-
 func newIntakeQueue(atOnce int) *intakeQueue {
-	q := &intakeQueue{atOnce: atOnce, users: map[senderKey]int{}, held: map[uuid.UUID]int{}}
+	q := &intakeQueue{atOnce: atOnce, users: map[store.Sender]int{}, held: map[uuid.UUID]int{}}
 	q.ended = sync.NewCond(&q.mu)
 	return q
 }
@@ -105,7 +97,7 @@ func (q *intakeQueue) take() []*waiting {
 func (q *intakeQueue) pick() []*waiting {
 	var slice, left []*waiting
 	events := 0
-	passed := map[senderKey]bool{}
+	passed := map[store.Sender]bool{}
 	for i, w := range q.waiting {
 		if len(slice) > 0 && events+len(w.events) > intakeSlice {
 			left = append(left, q.waiting[i:]...)
@@ -120,7 +112,7 @@ func (q *intakeQueue) pick() []*waiting {
 	}
 	for _, w := range slice {
 		for _, e := range w.events {
-			q.users[senderOf(e)]++
+			q.users[e.Sender()]++
 		}
 	}
 	q.waiting = left
@@ -128,14 +120,14 @@ func (q *intakeQueue) pick() []*waiting {
 }
 
 // blocked reports whether a delivery must wait for another one of its users, and notes that later ones must wait for it.
-func (q *intakeQueue) blocked(w *waiting, passed map[senderKey]bool) bool {
+func (q *intakeQueue) blocked(w *waiting, passed map[store.Sender]bool) bool {
 	if len(q.users) == 0 {
 		return false
 	}
 	for _, e := range w.events {
-		if k := senderOf(e); q.users[k] > 0 || passed[k] {
+		if k := e.Sender(); q.users[k] > 0 || passed[k] {
 			for _, e := range w.events {
-				passed[senderOf(e)] = true
+				passed[e.Sender()] = true
 			}
 			return true
 		}
@@ -153,7 +145,7 @@ func (q *intakeQueue) done(slice []*waiting) {
 			delete(q.held, w.environment())
 		}
 		for _, e := range w.events {
-			k := senderOf(e)
+			k := e.Sender()
 			if q.users[k]--; q.users[k] == 0 {
 				delete(q.users, k)
 			}

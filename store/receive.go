@@ -139,11 +139,14 @@ type eventID struct {
 
 func idOf(e *Inbound) eventID { return eventID{e.ChannelID, e.AccountID, e.Event.Key} }
 
-// sender is a user of a channel.
-type sender struct {
-	channel uuid.UUID
-	user    string
+// Sender is a user of a channel: his events are stored in their order.
+type Sender struct {
+	ChannelID uuid.UUID
+	UserID    string
 }
+
+// Sender is who did it.
+func (e *Inbound) Sender() Sender { return Sender{e.ChannelID, e.Event.User.ID} }
 
 // rounds splits a slice into those that may ride in one transaction: repeats inside the slice are left out, and an edit
 // rides in the round after its message. It returns indexes, and of each event the index of the one that it repeats, or its own.
@@ -151,7 +154,7 @@ func rounds(events []Inbound) (all [][]int, first []int) {
 	seen := make(map[eventID]int, len(events))
 	edited := map[eventID]bool{} // messages that an edit has named
 	albums := map[eventID]bool{}
-	delayed := map[sender]bool{}
+	delayed := map[Sender]bool{}
 	now, later := make([]int, 0, len(events)), []int(nil)
 	first = make([]int, len(events))
 	for i := range events {
@@ -162,7 +165,7 @@ func rounds(events []Inbound) (all [][]int, first []int) {
 			continue
 		}
 		seen[id], first[i] = i, i
-		user := sender{e.ChannelID, e.Event.User.ID}
+		user := e.Sender()
 		message := eventID{e.ChannelID, e.AccountID, e.Event.MessageKey}
 		album := eventID{e.ChannelID, e.AccountID, e.Event.Album}
 		edit := e.Event.Kind == channels.Edit
@@ -210,13 +213,13 @@ func answerRepeats(out []Received, first []int) {
 
 // failures has, by user, the error that one of his events in this slice met. His later ones are not stored before it: when all
 // come again, his order stands.
-type failures map[sender]error
+type failures map[Sender]error
 
-func (f failures) of(i receiveItem) error { return f[sender{i.ChannelID, i.UserID}] }
+func (f failures) of(i receiveItem) error { return f[Sender{i.ChannelID, i.UserID}] }
 
 func (f failures) note(i receiveItem, err error) {
 	if err != nil {
-		f[sender{i.ChannelID, i.UserID}] = err
+		f[Sender{i.ChannelID, i.UserID}] = err
 	}
 }
 

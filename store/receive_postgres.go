@@ -117,10 +117,10 @@ func pgUUID(id [16]byte) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true
 // his order stands.
 func continuing(items []receiveItem) []*receiveItem {
 	ride := make([]*receiveItem, 0, len(items))
-	met := make(map[sender]bool, len(items))
+	met := make(map[Sender]bool, len(items))
 	for at := range items {
 		i := &items[at]
-		who := sender{i.ChannelID, i.UserID}
+		who := Sender{i.ChannelID, i.UserID}
 		if !met[who] && i.plain() {
 			ride = append(ride, i)
 		}
