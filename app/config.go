@@ -18,13 +18,13 @@ import (
 type Config struct {
 	DatabaseURL    string        `name:"database-url" env:"DATABASE_URL" help:"postgres://… Empty: a SQLite file in the data folder."`
 	RedisURL       string        `name:"redis-url" env:"REDIS_URL" help:"redis://… Empty: an in-process Redis."`
-	DataDir        string        `name:"data-dir" env:"DATA_DIR" default:"waggle-data" help:"Folder of the SQLite file and of a generated keyset." type:"path"`
+	DataDir        string        `name:"data-dir" env:"DATA_DIR" default:"waggle-data" help:"Folder of the SQLite file, of a generated keyset and of the files of messages." type:"path"`
 	Listener       net.Listener  `kong:"-"` // what the API listens on instead of Listen
 	LogTo          io.Writer     `kong:"-"` // where the log goes instead of stderr
 	Listen         string        `name:"listen" env:"LISTEN" default:":8080" help:"Address the API listens on."`
 	Operations     string        `name:"operations-listen" env:"OPERATIONS_LISTEN" help:"Address where a worker process serves /healthz, /readyz and /metrics. Empty: nowhere."`
 	PublicURL      string        `name:"public-url" env:"PUBLIC_URL" help:"Our own public https:// address. Messengers call it; without it only channels that poll can be connected."`
-	KeysetFile     string        `name:"keyset-file" env:"KEYSET_FILE" help:"File of the encryption keyset. Empty: keyset.json in the data folder, made at the first start." type:"path"`
+	KeysetFile     string        `name:"keyset-file" env:"KEYSET_FILE" help:"File of the encryption keyset. Empty: keyset.json in the data folder, made by migrate and by serve." type:"path"`
 	AllowHosts     []string      `name:"allow-hosts" env:"ALLOW_HOSTS" help:"Private hosts, addresses or CIDRs that may be called, also by plain http://."`
 	TrustedProxies []string      `name:"trusted-proxies" env:"TRUSTED_PROXIES" help:"Addresses or CIDRs of our own reverse proxies, whose X-Forwarded-For is believed."`
 	MediaURL       string        `name:"media-url" env:"MEDIA_URL" help:"Where files of messages are kept: file:///folder, or s3://bucket/prefix?endpoint=https://…&region=… with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Empty: the folder media in the data folder. All processes need the same."`

@@ -3,7 +3,7 @@
 // still open what they sealed.
 //
 // A keyset is text: Tink's JSON form, in clear or in base64. Whoever has it can open everything, so it lives where the
-// operator keeps secrets: a file with mode 0600, a flag's environment variable.
+// operator keeps secrets: a file with mode 0600.
 package keyring
 
 import (
@@ -75,8 +75,8 @@ func Load(path string) (*Ring, error) {
 	return r, nil
 }
 
-// LoadOrCreate reads the keyset from a file, or makes a new one there that only the file's owner may read. For the embedded mode:
-// where the database is a file, its keyset lies beside it.
+// LoadOrCreate reads the keyset from a file, or makes a new one there that only the file's owner may read: for the
+// commands that may begin an installation.
 func LoadOrCreate(path string) (*Ring, error) {
 	r, err := Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
