@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"text/tabwriter"
@@ -32,14 +33,29 @@ type keysIssue struct {
 	Company string `help:"Company the key is for."`
 	Phone   string `help:"Phone number of the contact person."`
 	Email   string `help:"E-mail of the contact person."`
-	Days    int    `help:"Days the key is valid; 0: without end." default:"0"`
+	validity
 }
+
+// validity is how long a key opens its environment.
+type validity struct {
+	Days int `help:"Days the key is valid from now; 0: without end." default:"0"`
+}
+
+// Validate refuses what would otherwise be taken for a key without end.
+func (v validity) Validate() error {
+	if v.Days < 0 {
+		return errors.New("--days must be 0, for a key without end, or more; to end a key at once: waggle keys revoke")
+	}
+	return nil
+}
+
+func (v validity) duration() time.Duration { return time.Duration(v.Days) * 24 * time.Hour }
 
 type keysList struct{}
 
 type keysExtend struct {
-	ID   uuid.UUID `arg:"" help:"The key's id, from keys list."`
-	Days int       `help:"Days the key is valid from now; 0: without end." default:"0"`
+	ID uuid.UUID `arg:"" help:"The key's id, from keys list."`
+	validity
 }
 
 type keysRevoke struct {
@@ -59,8 +75,8 @@ func (c *keysCommand) withStore(ctx context.Context, f func(*store.Store) error)
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	if n, err := s.Pending(ctx); err != nil || n > 0 {
-		return fmt.Errorf("the database has no schema of this version yet: run waggle migrate first (%d steps missing)", n)
+	if err := app.SchemaIsCurrent(ctx, s); err != nil {
+		return err
 	}
 	return f(s)
 }
@@ -72,12 +88,12 @@ func (k *keysIssue) Run(ctx context.Context, c *commands) error {
 			return fmt.Errorf("%q is not an e-mail address", k.Email)
 		}
 		owner := store.KeyOwner{Company: k.Company, Phone: k.Phone, Email: email}
-		token, key, err := s.IssueKey(ctx, owner, days(k.Days))
+		token, key, err := s.IssueKey(ctx, owner, k.duration())
 		if err != nil {
 			return err
 		}
 		fmt.Println(token)
-		fmt.Fprintf(os.Stderr, "id %s, valid %s. The key is shown only this once; it is the wizard's Secret key.\n", key.ID, validity(key.ExpiresAt))
+		fmt.Fprintf(os.Stderr, "id %s, valid %s. The key is shown only this once; it is the wizard's Secret key.\n", key.ID, ending(key.ExpiresAt))
 		return nil
 	})
 }
@@ -91,7 +107,7 @@ func (k *keysList) Run(ctx context.Context, c *commands) error {
 		w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tKEY\tSOURCE\tCOMPANY\tE-MAIL\tVALID\tCRM")
 		for _, k := range keys {
-			valid := validity(k.ExpiresAt)
+			valid := ending(k.ExpiresAt)
 			if !k.RevokedAt.IsZero() {
 				valid = "revoked"
 			}
@@ -109,13 +125,13 @@ func (k *keysExtend) Run(ctx context.Context, c *commands) error {
 			if err != nil {
 				return err
 			}
-			until = now.Add(days(k.Days))
+			until = now.Add(k.duration())
 		}
 		key, err := s.ExtendKey(ctx, k.ID, until)
 		if err != nil {
 			return err
 		}
-		fmt.Println("valid", validity(key.ExpiresAt))
+		fmt.Println("valid", ending(key.ExpiresAt))
 		return nil
 	})
 }
@@ -156,9 +172,7 @@ func (k *keysRotateKeyset) Run(ctx context.Context, c *commands) error {
 	return nil
 }
 
-func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
-
-func validity(until store.Time) string {
+func ending(until store.Time) string {
 	if until.IsZero() {
 		return "without end"
 	}

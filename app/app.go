@@ -158,11 +158,16 @@ func (a *App) schema(ctx context.Context, p Parts) error {
 		}
 		return err
 	}
-	n, err := a.store.Pending(ctx)
-	if err != nil || n > 0 {
-		return errors.Join(fmt.Errorf("the database's schema is older than this version (%d steps missing): run waggle migrate first", n), err)
+	return SchemaIsCurrent(ctx, a.store)
+}
+
+// SchemaIsCurrent fails with what to do where the database lacks steps of this version's schema.
+func SchemaIsCurrent(ctx context.Context, s *store.Store) error {
+	n, err := s.Pending(ctx)
+	if err == nil && n > 0 {
+		err = fmt.Errorf("the database's schema is older than this version (%d steps missing): run waggle migrate first", n)
 	}
-	return nil
+	return err
 }
 
 func (a *App) newJobs(ctx context.Context, c Config) (*jobs.Jobs, error) {
