@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"waggle/crm"
+	"waggle/guard"
 )
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -128,8 +128,11 @@ func (s *session) exchange(ctx context.Context, method, address string, header h
 	}
 	request.Header = header
 	response, err := s.http.Do(request)
+	if errors.Is(err, guard.ErrBlocked) {
+		return answer{}, unavailable(guard.WithoutURL(err).Error(), nil) // a sentence for the operator
+	}
 	if err != nil {
-		return answer{}, unavailable("the CRM cannot be reached", withoutURL(err))
+		return answer{}, unavailable("the CRM cannot be reached", guard.WithoutURL(err)) // a query may hold a phone or an e-mail
 	}
 	defer func() { _ = response.Body.Close() }()
 	read, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -137,16 +140,6 @@ func (s *session) exchange(ctx context.Context, method, address string, header h
 		return answer{}, unavailable("the CRM's answer broke off", err)
 	}
 	return answer{status: response.StatusCode, header: response.Header, body: bytes.TrimPrefix(read, byteOrderMark)}, nil
-}
-
-// withoutURL drops the address from a transport error: a query may hold a
-// phone or an e-mail.
-func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }
 
 // failed turns an answer that is no success into an error of the connection.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"waggle/chat"
 	"waggle/crm"
 )
 
@@ -28,9 +29,9 @@ const userType = "4"
 // usersPage is how many users one reading brings.
 const usersPage = 500
 
-// settingCodes are the system settings Waggle knows. The identity server's
-// secret is left in the CRM: Waggle has no use for it.
-var settingCodes = []string{"SiteUrl", "SimultaneousChats", "OmniChatOperatorAcceptChatTimeout", "IdentityServerUrl", "IdentityServerClientId"}
+// settingCodes are the system settings Waggle uses. What logging in at a
+// messenger needs is set in Waggle alone: the CRM does not show its secret.
+var settingCodes = []string{chat.CodeSiteURL, chat.CodeSimultaneousChats, chat.CodeAcceptTimeout}
 
 // Adapter is Creatio under the CRM contract.
 type Adapter struct {

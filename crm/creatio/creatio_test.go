@@ -14,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waggle/crm"
+	"waggle/crm/creatio"
 	"waggle/crm/creatio/creatiotest"
+	"waggle/guard"
 )
 
 func requireCause(t *testing.T, cause crm.Cause, err error) *crm.Error {
@@ -113,6 +115,16 @@ func TestCheckWithoutCreatio(t *testing.T) {
 	requireCause(t, crm.Unavailable, err)
 }
 
+func TestABlockedCRMTellsWhichSettingWouldAllowIt(t *testing.T) {
+	b := setup(t, crm.Login, creatiotest.Options{})
+	guarded, err := guard.New(guard.Policy{})
+	require.NoError(t, err)
+	_, err = creatio.New(guarded, time.Now).Check(b.ctx, b.conn)
+	requireCause(t, crm.Unavailable, err)
+	assert.Contains(t, crm.AsError(err).Reason, "ALLOW_HOSTS")
+	assert.NotContains(t, crm.AsError(err).Reason, b.conn.URL)
+}
+
 func TestUsers(t *testing.T) {
 	everyWay(t, "S0.54 active users", func(t *testing.T, b *bench) {
 		for i := range 501 {
@@ -137,12 +149,12 @@ func TestUsers(t *testing.T) {
 func TestSettings(t *testing.T) {
 	everyWay(t, "S3.43 system settings", func(t *testing.T, b *bench) {
 		b.site.SetSetting("SimultaneousChats", 5)
-		b.site.SetSetting("IdentityServerUrl", "")
+		b.site.SetSetting("SiteUrl", "")
 		settings, err := b.adapter.Settings(b.ctx, b.conn)
 		require.NoError(t, err)
 		assert.Equal(t, "5", settings["SimultaneousChats"])
 		assert.Equal(t, "5", settings["OmniChatOperatorAcceptChatTimeout"])
-		assert.Len(t, settings, 3)
+		assert.Len(t, settings, 2, "an empty one is none")
 		b.site.EndSessions()
 		again, err := b.adapter.Settings(b.ctx, b.conn)
 		require.NoError(t, err, "302 to the login page or 401: signed in again")
