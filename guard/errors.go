@@ -49,7 +49,7 @@ func WithoutURL(err error) error {
 // can be found through it: that ctx ended, and ErrBlocked.
 func Scrubbed(err error, secrets ...string) error {
 	inner := WithoutURL(err)
-	s := &scrubbed{text: Hidden(inner.Error(), secrets...)}
+	s := &scrubbed{text: hidden(inner.Error(), secrets...)}
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded, ErrBlocked} {
 		if errors.Is(inner, known) {
 			s.is = known

@@ -27,6 +27,7 @@ func TestQuotedShowsNoSecret(t *testing.T) {
 		"the first one first":             {"token-abc-def", []string{"token-abc-def", "token"}, "…"},
 		"none":                            {"chat not found", []string{"", "   "}, "chat not found"},
 		"a short word is the other's own": {"it is not so", []string{"it", "not"}, "it is not so"},
+		"and so is one in other letters":  {"не то", []string{"не", "то"}, "не то"},
 		"what is no UTF-8":                {"a\xffb", nil, "a\uFFFDb"},
 		"as much as fits":                 {strings.Repeat("ä", 300), nil, strings.Repeat("ä", 300)},
 		"more than fits":                  {strings.Repeat("ä", 301), nil, strings.Repeat("ä", 300) + "…"},

@@ -3,7 +3,6 @@ package messenger
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"waggle/channels"
 )
@@ -27,7 +26,7 @@ func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part
 		}
 		message.Attachment = file
 	}
-	q.quiet, q.json = strings.TrimSpace(p.Text), outgoing{Recipient: recipient{ID: p.UserID}, Type: "RESPONSE", Message: message}
+	q.quiet, q.json = p.Text, outgoing{Recipient: recipient{ID: p.UserID}, Type: "RESPONSE", Message: message}
 	var sent struct {
 		ID string `json:"message_id"`
 	}

@@ -213,7 +213,7 @@ func (a *Adapter) revalidate(ctx context.Context, c credentials, id string) *fai
 	}
 	fail := a.api.call(ctx, request{verb: http.MethodPut, path: "/2/webhooks/" + id, as: c.asApp(), result: &now})
 	if fail == nil && now.Data.Valid != nil && !*now.Data.Valid {
-		return &failure{status: http.StatusOK, api: true, problem: crcFailed}
+		return &failure{status: http.StatusOK, api: true, problem: crcFailed, text: crcFailed}
 	}
 	return fail
 }

@@ -3,7 +3,6 @@ package x
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"waggle/channels"
@@ -42,7 +41,7 @@ func (a *Adapter) Send(ctx context.Context, ch channels.Channel, p channels.Part
 	}
 	var rest time.Time
 	r := request{
-		verb: http.MethodPost, path: "/2/dm_conversations/with/" + p.UserID + "/messages", as: c.user(), result: &sent, rest: &rest, quiet: []string{strings.TrimSpace(p.Text)},
+		verb: http.MethodPost, path: "/2/dm_conversations/with/" + p.UserID + "/messages", as: c.user(), result: &sent, rest: &rest, quiet: []string{p.Text},
 	}.payload(m)
 	if fail := a.api.call(ctx, r); fail != nil {
 		return channels.Sent{}, a.sendError(fail)
