@@ -79,6 +79,11 @@ func (b *Base) Spoil(w http.ResponseWriter, client context.Context, f Fault) {
 	if f.answer == nil {
 		panic(http.ErrAbortHandler) // the server closes the connection without an answer
 	}
+	f.Write(w)
+}
+
+// Write writes the answer of a fault that has one.
+func (f Fault) Write(w http.ResponseWriter) {
 	for name, values := range f.header {
 		w.Header()[name] = values
 	}

@@ -37,7 +37,7 @@ func TestAFaultThatNeverTookEffectIsAFinding(t *testing.T) {
 	require.True(t, all.verdict(&said, fullLength))
 }
 
-// Even if every fault lasts as long as it may, a run of full length lets each strike.
+// Even if every fault lasts as long as it is let, a run of full length lets each strike.
 func TestARunOfFullLengthHasEveryFault(t *testing.T) {
 	for seed := range uint64(200) {
 		for _, where := range []string{"both", "servers", "embedded"} {
@@ -48,12 +48,12 @@ func TestARunOfFullLengthHasEveryFault(t *testing.T) {
 					wanted.expect(s.faults)
 					order := &schedule{sky: s, r: w.random(s.actor), idle: func(fault) bool { return false }}
 					for left := p.length; ; {
-						pause, f, _ := order.next(left)
+						pause, f, most := order.next(left)
 						if left -= pause; left <= 0 {
 							break
 						}
 						struck.add(f.name, 1, 0)
-						left -= f.most
+						left -= most
 					}
 				}
 			}

@@ -11,7 +11,6 @@ import (
 type fault struct {
 	name   string
 	most   time.Duration // how long it lasts at most, roughly; the first round is planned by it
-	apart  time.Duration // from the time before, at least; sooner it is passed over
 	strike func(ctx context.Context, r *rand.Rand, took func(times int))
 	count  func() int // its effects so far, where somebody else counts them; nil: strike tells took
 }
@@ -44,16 +43,14 @@ func (s *schedule) next(left time.Duration) (pause time.Duration, f fault, most 
 	if s.begun > 1 {
 		return pause, f, most
 	}
+	least := s.pause / 10
 	spare := left - f.most
 	for _, later := range s.order {
-		spare -= later.most
+		spare -= later.most + least
 	}
 	spare -= spare / 10 // a process may take longer to start than thought
-	pause = min(pause, max(spare/time.Duration(len(s.order)+1), s.pause/10))
-	if spare > pause {
-		most = f.most + spare - pause
-	}
-	return pause, f, most
+	pause = min(pause, max(spare/time.Duration(len(s.order)+1), least))
+	return pause, f, f.most + max(spare-pause, 0)
 }
 
 func (s *schedule) begin() {
@@ -76,16 +73,11 @@ func (s *schedule) begin() {
 func (w *world) weather(ctx context.Context, under sky, length time.Duration) {
 	s := &schedule{sky: under, r: w.random(under.actor), idle: w.idle}
 	end := time.Now().Add(length)
-	last := map[string]time.Time{} // when a kind of fault struck
 	for {
 		pause, f, most := s.next(time.Until(end))
-		if time.Since(last[f.name]) < f.apart {
-			continue
-		}
 		if !rest(ctx, pause) {
 			return
 		}
-		last[f.name] = time.Now()
 		w.mu.Lock()
 		w.effects.add(f.name, 1, 0)
 		w.mu.Unlock()

@@ -131,12 +131,13 @@ func (w *world) atWorkFrozen(name, lane string) fault {
 			w.in.Bot.Slow(slowSend)
 			defer w.in.Bot.Slow(0)
 		}
-		s := w.atWork(ctx, lane)
-		s.Process.Freeze()
-		held, before := w.leases(ctx, s, lane)
+		s, held := w.frozenAtWork(ctx, lane)
+		if s == nil {
+			return
+		}
 		rest(ctx, lease+between(r, 500*time.Millisecond, 2*time.Second))
 		left, after := w.leases(ctx, s, lane)
-		if s.Process.Frozen() && before == nil && after == nil && left < held {
+		if s.Process.Frozen() && after == nil && left < held {
 			took(1)
 		}
 		s.Process.Thaw()
@@ -149,21 +150,37 @@ func (w *world) leases(ctx context.Context, s *runner.Slot, lane string) (int, e
 	return w.in.Database.Int(ctx, fmt.Sprintf("SELECT count(*) FROM chats WHERE %[1]s_until IS NOT NULL AND %[1]s_owner LIKE '%%/%[2]d/%%'", lane, s.Process.PID()))
 }
 
-// atWork waits, a few seconds at most, until a worker holds several leases of a lane, and returns the one that holds most.
-func (w *world) atWork(ctx context.Context, lane string) *runner.Slot {
-	busiest := w.in.Workers[0]
-	for range 60 {
-		most := -1
+// frozenAtWork freezes a worker that holds leases of a lane, and tells how many; nil when none did before the time was over.
+func (w *world) frozenAtWork(ctx context.Context, lane string) (s *runner.Slot, held int) {
+	for {
+		if s = w.atWork(ctx, lane); s == nil {
+			return nil, 0
+		}
+		s.Process.Freeze()
+		if held, err := w.leases(ctx, s, lane); err == nil && held > 0 {
+			return s, held
+		}
+		s.Process.Thaw() // it was done meanwhile
+	}
+}
+
+// atWork waits a few seconds until a worker holds several leases of a lane, then until one holds any, and returns the one that
+// holds most; nil when the time was over.
+func (w *world) atWork(ctx context.Context, lane string) (busiest *runner.Slot) {
+	for try := 0; ; try++ {
+		most := 0
 		for _, s := range w.in.Workers {
 			if n, err := w.leases(ctx, s, lane); err == nil && n > most {
 				busiest, most = s, n
 			}
 		}
-		if most >= severalLeases || !rest(ctx, 50*time.Millisecond) {
-			break
+		if most >= severalLeases || try >= 60 && most > 0 {
+			return busiest
+		}
+		if !rest(ctx, 50*time.Millisecond) {
+			return nil
 		}
 	}
-	return busiest
 }
 
 // disagree gives the processes on servers wall clocks that differ by a minute from the beginning.

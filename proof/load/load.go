@@ -141,16 +141,26 @@ func (c *connection) run(o Options, next *atomic.Int64, began time.Time) {
 		sent := time.Now()
 		err := c.ask(request, sent.Add(answerLimit))
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			c.faults["no answer in time"]++
 		case err != nil:
-			c.faults[err.Error()]++
+			c.faults[reason(err)]++
 		case c.answer.StatusCode() != fasthttp.StatusOK:
 			c.faults[fmt.Sprint("status ", c.answer.StatusCode())]++
 		default:
 			c.answers = append(c.answers, time.Since(sent))
 		}
 	}
+}
+
+// reason is why there was no answer, without the addresses of the connection: one word for one reason.
+func reason(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, fasthttp.ErrTimeout): // fasthttp has its own for the first byte
+		return "no answer in time"
+	case errors.As(err, &op):
+		return op.Op + ": " + op.Err.Error()
+	}
+	return err.Error()
 }
 
 // ask sends a request and reads its answer. It connects where there is no connection.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,6 +76,31 @@ func TestRunCountsWhatIsNotAnswered(t *testing.T) {
 		faults += n
 	}
 	require.EqualValues(t, 3, faults)
+}
+
+func TestWhyThereWasNoAnswer(t *testing.T) {
+	ended := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/half" {
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+		}
+		<-ended
+	}))
+	defer s.Close()
+	defer close(ended)
+	ask := func(address, path string) string {
+		target, err := url.Parse(address + path)
+		require.NoError(t, err)
+		c := newConnection(Options{}, target)
+		defer c.hangUp()
+		return reason(c.ask(append(c.head, "Content-Length: 0\r\n\r\n"...), time.Now().Add(50*time.Millisecond)))
+	}
+	require.Equal(t, "no answer in time", ask(s.URL, "/none"))
+	require.Equal(t, "no answer in time", ask(s.URL, "/half"))
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	require.Equal(t, "dial: connect: connection refused", ask(gone.URL, "/"), "and no port, which each connection has of its own")
 }
 
 func TestRunStaysAtHome(t *testing.T) {

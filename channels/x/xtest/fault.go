@@ -25,6 +25,15 @@ func TooManyRequests(until time.Time) double.Fault {
 		With("x-rate-limit-limit", "15").With("x-rate-limit-remaining", "0").With("x-rate-limit-reset", strconv.FormatInt(until.Unix(), 10))
 }
 
+// LimitedFor is TooManyRequests for so many seconds from when it is answered, by the double's clock.
+func LimitedFor(seconds int) double.Fault {
+	return double.Answer(func(w http.ResponseWriter) {
+		answered, _ := http.ParseTime(w.Header().Get("Date")) // which every answer of the double has
+		f := TooManyRequests(answered.Add(time.Duration(seconds) * time.Second))
+		f.Write(w)
+	})
+}
+
 // The two bodies of a 402 (wire/x.md §6).
 const (
 	NoCreditsOld = `{"account_id":2016521302417547264,"title":"CreditsDepleted","detail":"Your enrolled account [2016521302417547264] does not have any ` +
