@@ -108,11 +108,13 @@ func (c *comparison) add(r load.Result, alone float64) {
 	c.p50, c.p99 = append(c.p50, ms(r.Quantile(0.5))), append(c.p99, ms(r.Quantile(0.99)))
 }
 
-// report reports the medians.
+// report reports the medians, and how far apart the ratios of single rounds were: what the machine's moods do to them.
 func (c *comparison) report(b *bench, what string, ratio, p99 want) {
 	b.report(what+": webhooks", quantile(c.rates, 0.5), "/s", stated)
 	b.report(what+": "+c.to, quantile(c.alone, 0.5), "/s", stated)
 	b.report(what+": ratio", quantile(c.ratios, 0.5), "×", ratio)
+	b.report(what+": ratio, lowest", quantile(c.ratios, 0), "×", stated)
+	b.report(what+": ratio, highest", quantile(c.ratios, 1), "×", stated)
 	b.report(what+": answer, p50", quantile(c.p50, 0.5), "ms", stated)
 	b.report(what+": answer, p99", quantile(c.p99, 0.5), "ms", p99)
 }

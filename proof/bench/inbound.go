@@ -6,7 +6,7 @@ import (
 )
 
 // rounds of each kind are counted; a figure is their median.
-const rounds = 3
+const rounds = 5
 
 // inboundAt says over how many connections one api process takes webhooks, over how many the yardstick is taken beside it,
 // and what is wanted of their ratio. Nobody asks a PostgreSQL to serve 256.
