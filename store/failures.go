@@ -9,8 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
-
-	"waggle/chat"
 )
 
 // Failure is something that did not get through. Nothing of it is lost: it is kept until somebody has looked at it.
@@ -148,8 +146,8 @@ func (s *Store) RedriveFailure(ctx context.Context, environment, id uuid.UUID) (
 	})
 }
 
-// changeFailure changes one failure that is open, or that was discarded by mistake. Chats are locked before failures, as
-// everywhere.
+// changeFailure changes one failure, whatever its status: one that was discarded by mistake can still be redriven, and a record or
+// a message that is in no state for it says so itself. Chats are locked before failures, as everywhere.
 func (s *Store) changeFailure(ctx context.Context, environment, id uuid.UUID, change func(context.Context, bun.Tx, *Failure, time.Time) error) (Failure, error) {
 	var f Failure
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -182,7 +180,7 @@ func (s *Store) giveBack(ctx context.Context, tx bun.Tx, f *Failure) error {
 		return fmt.Errorf("failure %s names no %s: %w", f.ID, f.Subject, ErrConflict)
 	}
 	if f.Kind == FailureUnsent {
-		return s.sendAgain(ctx, tx, f, id)
+		return s.sendAgain(ctx, tx, f.EnvironmentID, f.ChatID, id)
 	}
 	return s.pushAgain(ctx, tx, f, id)
 }
@@ -215,44 +213,6 @@ func (s *Store) pushAgain(ctx context.Context, tx bun.Tx, f *Failure, id uuid.UU
 	}
 	if _, err := chats.Exec(ctx); err != nil {
 		return fmt.Errorf("redrive %s %s: %w", f.Subject, id, err)
-	}
-	return nil
-}
-
-// sendAgain plans what was not sent anew: the message keeps its place and is sent next. It is an accepted reply again.
-func (s *Store) sendAgain(ctx context.Context, tx bun.Tx, f *Failure, message uuid.UUID) error {
-	c := new(Chat)
-	err := s.d.forUpdate(tx.NewSelect().Model(c).Where("environment_id = ?", f.EnvironmentID).Where("id = ?", f.ChatID)).Scan(ctx)
-	if err != nil {
-		return one(err, "chat "+f.ChatID.String())
-	}
-	e := new(Entry)
-	if err := tx.NewSelect().Model(e).Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Where("id = ?", message).Scan(ctx); err != nil {
-		return one(err, "message "+message.String())
-	}
-	if e.State != chat.MessageFailed && e.State != chat.MessageUnknown {
-		return fmt.Errorf("the message is %s: %w", e.State, ErrConflict)
-	}
-	_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartPlanned).Set("error = ''").
-		Where("environment_id = ?", c.EnvironmentID).Where("message_id = ?", message).Where("state NOT IN (?, ?, ?)", chat.PartSent, chat.PartDelivered, chat.PartRead).Exec(ctx)
-	if err == nil {
-		_, err = tx.NewUpdate().Model(e).Set("state = ?", chat.MessageAccepted).Set("error = ''").WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx)
-	}
-	var later bool
-	if err == nil {
-		later, err = clientWroteAfter(ctx, tx, *c, e.Seq)
-	}
-	if err == nil {
-		q := tx.NewUpdate().Model(c).Set("out_seq = CASE WHEN out_seq < ?0 THEN out_seq ELSE ?0 END", e.Seq-1).
-			Set("out_version = out_version + 1").Set("out_due_at = ?", s.d.now()).WherePK().Where("environment_id = ?", c.EnvironmentID)
-		if !later && !c.UnansweredSince.IsZero() {
-			q = q.Set("answered_from = unanswered_since").Set("unanswered_since = NULL").Set("agent_due_since = NULL").
-				Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now())
-		}
-		_, err = q.Exec(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("redrive message %s: %w", message, err)
 	}
 	return nil
 }

@@ -99,10 +99,13 @@ func (s *Store) replyStep(ctx context.Context, tx bun.Tx, c Chat, now time.Time,
 	return e, after, s.forgetTries(ctx, tx, c)
 }
 
-// answered makes the client count as answered until that fails.
-func answered(q *bun.UpdateQuery) *bun.UpdateQuery {
+// answered makes the client count as answered until that fails. No bot has to answer him any more.
+func answered(q *bun.UpdateQuery) *bun.UpdateQuery { return promised(q).Set("bot_due_since = NULL") }
+
+// promised is answered by what may have to wait for another app to give the conversation back: its silence goes on counting.
+func promised(q *bun.UpdateQuery) *bun.UpdateQuery {
 	return q.Set("answered_from = coalesce(unanswered_since, answered_from)").Set("unanswered_since = NULL").
-		Set("agent_due_since = NULL").Set("bot_due_since = NULL").Set("look_at = 0").Set("transfer_why = ''")
+		Set("agent_due_since = NULL").Set("look_at = 0").Set("transfer_why = ''")
 }
 
 // sends gives the lane to the messenger work.
@@ -179,66 +182,4 @@ func (s *Store) quotable(ctx context.Context, tx bun.Tx, c Chat, message uuid.UU
 		return ErrReplyTo
 	}
 	return nil
-}
-
-// Resend lets a message that failed, or whose outcome is unknown, be sent once more: its parts that did not arrive are
-// planned again and the lane goes back to it. It answers nothing that the client wrote after it. A message in another state is
-// ErrConflict. The window is that of SendRules.
-func (s *Store) Resend(ctx context.Context, environment, chatID, message, by uuid.UUID, window time.Duration) (Changed, error) {
-	return s.action(ctx, environment, chatID, func(ctx context.Context, tx bun.Tx, c Chat, now time.Time) (Chat, error) {
-		if _, err := s.sendable(ctx, tx, c); err != nil {
-			return c, err
-		}
-		if err := s.inWindow(ctx, tx, c, window); err != nil {
-			return c, err
-		}
-		var m Entry
-		err := tx.NewSelect().Model(&m).Where("t.environment_id = ?", c.EnvironmentID).Where("t.id = ?", message).
-			Where("t.chat_id = ?", c.ID).Where("t.kind = ?", chat.EntryMessage).Scan(ctx)
-		if err != nil {
-			return c, one(err, "message "+message.String())
-		}
-		again, err := changed(tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", chat.MessageAccepted).Set("error = ''").
-			Where("t.environment_id = ?", c.EnvironmentID).Where("t.id = ?", message).Where("t.state IN (?)", bun.List([]chat.MessageState{chat.MessageFailed, chat.MessageUnknown})).Exec(ctx))
-		if err != nil {
-			return c, fmt.Errorf("resend message %s: %w", message, err)
-		}
-		if !again {
-			return c, refused("only a message that failed or whose outcome is unknown can be sent again; this one is " + string(m.State))
-		}
-		_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartPlanned).Set("error = ''").
-			Where("pt.environment_id = ?", c.EnvironmentID).Where("pt.message_id = ?", message).Where("pt.state IN (?)", bun.List([]chat.PartState{chat.PartFailed, chat.PartUnknown})).Exec(ctx)
-		if err != nil {
-			return c, fmt.Errorf("resend message %s: %w", message, err)
-		}
-		if err := mendFailure(ctx, tx, c.EnvironmentID, FailureUnsent, SubjectMessage, message); err != nil {
-			return c, err
-		}
-		waits, err := clientWroteAfter(ctx, tx, c, m.Seq)
-		if err != nil {
-			return c, err
-		}
-		e := Entry{Kind: chat.EntryStatus, Author: chat.ByAgent, AgentID: by, TargetID: message, State: chat.MessageAccepted}
-		after, err := s.step(ctx, tx, c, now, e, EntryData{}, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-			q = s.sends(q).Set("out_seq = CASE WHEN out_seq >= ? THEN ? ELSE out_seq END", m.Seq, m.Seq-1).Where("closed_at IS NULL")
-			if waits {
-				return q
-			}
-			return answered(q)
-		})
-		if err != nil || waits {
-			return after, err
-		}
-		return after, s.forgetTries(ctx, tx, c)
-	})
-}
-
-// clientWroteAfter reports whether a message of the client comes after this place in the chat's timeline.
-func clientWroteAfter(ctx context.Context, tx bun.Tx, c Chat, seq int64) (bool, error) {
-	wrote, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.environment_id = ?", c.EnvironmentID).Where("t.chat_id = ?", c.ID).
-		Where("t.seq > ?", seq).Where("t.kind = ?", chat.EntryMessage).Where("t.direction = ?", chat.In).Exists(ctx)
-	if err != nil {
-		return false, fmt.Errorf("look for later messages of the client: %w", err)
-	}
-	return wrote, nil
 }
