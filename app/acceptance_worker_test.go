@@ -159,6 +159,7 @@ func TestM_3_ProcessesGoOnAfterARestart(t *testing.T) {
 		for _, i := range before {
 			require.NotNil(t, i.LastRunAt)
 			require.NotNil(t, i.NextRunAt)
+			require.Equal(t, p.config.Tick, i.NextRunAt.Sub(*i.LastRunAt), "the operator sets the tick")
 			require.Positive(t, i.Runs)
 		}
 		chat := p.silent("Carl", "Ann")

@@ -207,7 +207,7 @@ func (a *App) newJobs(ctx context.Context, c Config) (*jobs.Jobs, error) {
 		Log:       a.log,
 		PublicURL: strings.TrimRight(c.PublicURL, "/"),
 		Owner:     owner(),
-		Lease:     c.Lease, CheckEvery: c.Check,
+		Lease:     c.Lease, CheckEvery: c.Check, Tick: c.Tick,
 	}
 	j.Intake = jobs.NewIntake(j)
 	a.intake = j.Intake

@@ -289,6 +289,31 @@ func TestQueueTimeout_S3_17(t *testing.T) {
 	})
 }
 
+// The next run is expected, and a chat that nobody could take is looked at again, at the scheduler's next tick, whatever that is.
+func TestTheNextRunIsAtTheNextTick_M_3(t *testing.T) {
+	for name, tick := range map[string]struct{ set, every time.Duration }{
+		"as it is by default": {0, 5 * time.Second}, "set by the operator": {time.Minute, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, f *floor) {
+				f.Tick = tick.set
+				f.Set(late)
+				ps := f.Start(transferAfter(5))
+				id := f.Writes(f.Channel(f.Queue(chat.ToAnAvailableAgent, 0, f.Agent("Ann")), 1), "u")
+				f.route()
+				f.Pass(6 * time.Minute)
+				f.tick(ps...)
+				p, err := f.Process(context.Background(), f.Env, ps[0].ID)
+				require.NoError(t, err)
+				require.Equal(t, tick.every, p.NextRunAt.Sub(p.LastRunAt.Time))
+				look := time.UnixMicro(f.Look(id).LookAt)
+				require.True(t, look.Before(p.NextRunAt.Time), "by the next run, nobody having been free")
+				require.True(t, look.After(p.LastRunAt.Time), "not by another instance that runs now")
+			})
+		})
+	}
+}
+
 func TestCancelled_S0_31(t *testing.T) {
 	each(t, func(t *testing.T, f *floor) {
 		ps := f.Start(closeAfter(5))

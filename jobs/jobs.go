@@ -29,7 +29,9 @@ type Jobs struct {
 	Lease time.Duration
 	// CheckEvery is about how often a messenger is asked whether it delivers to a channel. 0 means 3 minutes.
 	CheckEvery time.Duration
-	Intake     *Intake // takes in what messengers deliver; see NewIntake
+	// Tick is how often the scheduler runs the process instances. 0 means 5 s.
+	Tick   time.Duration
+	Intake *Intake // takes in what messengers deliver; see NewIntake
 
 	taking   atomic.Int64 // deliveries that are not answered yet
 	unstored unstored

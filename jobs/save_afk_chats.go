@@ -12,12 +12,20 @@ import (
 	"waggle/store"
 )
 
-// lookAgain is when a chat that nobody could take is looked at next: at the next tick, yet not by every instance that
-// runs in this one.
-const lookAgain = 4 * time.Second
+// defaultTick is the scheduler's tick where Jobs.Tick is not set.
+const defaultTick = 5 * time.Second
 
-// runEvery is how long after a run the next one is expected; the scheduler's tick decides.
-const runEvery = 5 * time.Second
+// tick is how long after a run the next one is expected.
+func (j *Jobs) tick() time.Duration {
+	if j.Tick == 0 {
+		return defaultTick
+	}
+	return j.Tick
+}
+
+// lookAgain is how long after it was looked at a chat that nobody could take is looked at next: at the next tick, yet not by every
+// instance that runs in this one.
+func (j *Jobs) lookAgain() time.Duration { return j.tick() * 4 / 5 }
 
 // SaveAfkChats is one run of a process instance: chats whose agent leaves the client unanswered longer than the
 // environment's period go to another agent who serves them, has room and has not had them for this message (S0.25,
@@ -44,7 +52,7 @@ func (j *Jobs) runProcess(ctx context.Context, instance uuid.UUID, name chat.Pro
 		why = failure.Error()
 	}
 	j.Metrics.Affected.WithLabelValues(string(name)).Add(float64(n))
-	err = j.Store.ProcessRan(context.WithoutCancel(ctx), p.EnvironmentID, p.ID, n, why, runEvery)
+	err = j.Store.ProcessRan(context.WithoutCancel(ctx), p.EnvironmentID, p.ID, n, why, j.tick())
 	if n > 0 {
 		j.Hints.Publish(Event{Type: "process", Environment: p.EnvironmentID, ID: p.ID})
 	}
@@ -111,7 +119,7 @@ func (j *Jobs) saveBatch(ctx context.Context, p store.Process, due []store.Chat,
 		moved++
 	}
 	for reason, ids := range stay {
-		if err := j.Store.PutOff(ctx, p.EnvironmentID, ids, reason, before, now.Add(lookAgain)); err != nil {
+		if err := j.Store.PutOff(ctx, p.EnvironmentID, ids, reason, before, now.Add(j.lookAgain())); err != nil {
 			return moved, err
 		}
 	}
