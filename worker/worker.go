@@ -57,11 +57,12 @@ type Worker struct {
 	tasks   *asynq.Client
 	server  *asynq.Server
 	sched   *schedule
-	loops   []*loop
-	pushes  *pushes
-	fetches *pushes
 	stop    context.CancelFunc
 	running sync.WaitGroup
+
+	loops                         []*loop // all of them
+	deliver, synchronize, threads *loop   // those that are nudged
+	pushes, routes, fetches       *turns  // apart: neither a slow CRM nor a slow messenger keeps a customer from his agent
 }
 
 // New builds a worker; Start starts it.
@@ -77,15 +78,16 @@ func New(j *jobs.Jobs, r *redis.Client, log *slog.Logger, o Options) *Worker {
 		Logger:                   asynqLog{log},
 		LogLevel:                 asynq.WarnLevel,
 	})
+	w.deliver = newLoop("deliver", deliverers, w.deliverAll)
+	w.synchronize = newLoop("synchronize", synchronizers, j.Synchronize)
+	w.threads = newLoop("threads", threaders, j.Threads)
 	w.loops = []*loop{
-		newLoop("deliver", deliverers, w.deliver),
-		newLoop("synchronize", synchronizers, j.Synchronize),
-		newLoop("release", 1, j.Release),
-		newLoop("threads", threaders, j.Threads),
-		newLoop("check", 1, j.Check),
-		newLoop("profiles", 1, j.Profiles),
+		w.deliver, w.synchronize, w.threads,
+		newLoop("release", 1, j.Release), newLoop("check", 1, j.Check), newLoop("profiles", 1, j.Profiles),
 	}
-	w.pushes, w.fetches = newPushes(j), newFetches(j)
+	w.pushes = newTurns("push", j.PushDue, j.Push)
+	w.routes = newTurns("route", j.RouteDue, w.routeAll)
+	w.fetches = newTurns("fetch", j.FetchDue, j.Fetch)
 	return w
 }
 
@@ -108,8 +110,9 @@ func (w *Worker) Start(ctx context.Context) error {
 	for _, l := range w.loops {
 		l.start(run, &w.running, w.o.Sweep, w.failed)
 	}
-	w.pushes.start(run, &w.running, w.o.Sweep, w.failed)
-	w.fetches.start(run, &w.running, w.o.Sweep, w.failed)
+	for _, t := range []*turns{w.pushes, w.routes, w.fetches} {
+		t.start(run, &w.running, w.o.Sweep, w.failed)
+	}
 	w.running.Go(func() { w.poll(run) })
 	sched, err := newSchedule(w)
 	if err != nil {
@@ -149,24 +152,29 @@ const drainGrace = 2 * time.Second
 func (w *Worker) Nudge(l jobs.Look) {
 	switch l.At {
 	case jobs.LookOut:
-		w.loops[0].nudge()
+		w.deliver.nudge()
 	case jobs.LookSynchronize:
-		w.loops[1].nudge()
+		w.synchronize.nudge()
 	case jobs.LookThreads:
-		w.loops[3].nudge()
+		w.threads.nudge()
 	case jobs.LookCRM:
 		w.pushes.nudge(l.Environment)
 	case jobs.LookMedia:
 		w.fetches.nudge(l.Environment)
 	case jobs.LookRoute:
-		w.pushes.nudgeRoute(l.Environment)
+		w.routes.nudge(l.Environment)
 	}
 }
 
-// deliver is all that is due: Deliver itself goes on until there is nothing.
-func (w *Worker) deliver(ctx context.Context) (int, error) {
+// deliverAll is all that is due: Deliver itself goes on until there is nothing.
+func (w *Worker) deliverAll(ctx context.Context) (int, error) {
 	_, err := w.jobs.Deliver(ctx)
 	return 0, err
+}
+
+// routeAll is all of an environment: what waits after Route waits for somebody to have room.
+func (w *Worker) routeAll(ctx context.Context, environment uuid.UUID) (int, error) {
+	return 0, w.jobs.Route(ctx, environment)
 }
 
 func (w *Worker) heartbeat(ctx context.Context) (int, error) { return 0, w.jobs.Store.Heartbeat(ctx) }
