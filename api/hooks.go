@@ -81,7 +81,7 @@ func (s *Server) takeIn(ctx context.Context, c *fiber.Ctx, all []hookDelivery) e
 	defer func() { noteDelivery(c, all[0].row, events, total) }()
 	for _, d := range all {
 		events += len(d.what.Events)
-		taken, err := s.Jobs.Intake.Deliver(ctx, d.row, d.what)
+		taken, err := s.Jobs.Intake.Take(ctx, d.row, d.what)
 		total = total.Plus(taken)
 		if err != nil {
 			return err

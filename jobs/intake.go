@@ -74,21 +74,21 @@ func (in *Intake) Close() {
 	in.beside.Wait()
 }
 
-// Deliver stores one delivery and returns when it is settled: nil means that the messenger may forget it. Any error means that
+// Take stores one delivery and returns when it is settled: nil means that the messenger may forget it. Any error means that
 // it must deliver all of it again. A caller who goes away before that does not take what was written back; one who leads a
 // transaction stays until it is over, which intakeDeadline bounds.
 //
 // The order of the events stands: words and what is no word are committed in turn.
-func (in *Intake) Deliver(ctx context.Context, ch *store.Channel, d channels.Delivery) (Taken, error) {
+func (in *Intake) Take(ctx context.Context, ch *store.Channel, d channels.Delivery) (Taken, error) {
 	var total Taken
 	for _, n := range d.Ignored {
 		total.Ignored += n
 	}
 	for left := d.Events; len(left) > 0; {
 		n := sameSort(left)
-		take := in.deliverNotes
+		take := in.takeNotes
 		if isWord(left[0]) {
-			take = in.deliverWords
+			take = in.takeWords
 		}
 		taken, err := take(ctx, ch, left[:n])
 		if err != nil {
@@ -116,8 +116,8 @@ func sameSort(events []channels.Event) int {
 	return n
 }
 
-// deliverWords stores what the customer wrote.
-func (in *Intake) deliverWords(ctx context.Context, ch *store.Channel, events []channels.Event) (Taken, error) {
+// takeWords stores what the customer wrote.
+func (in *Intake) takeWords(ctx context.Context, ch *store.Channel, events []channels.Event) (Taken, error) {
 	w := &waiting{kind: ch.Kind, events: inbound(ch, events), settled: make(chan []store.Received, 1)}
 	for _, e := range w.events {
 		if _, err := in.noteThread(ctx, e); err != nil {

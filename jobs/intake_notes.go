@@ -9,10 +9,10 @@ import (
 	"waggle/store"
 )
 
-// deliverNotes commits what a messenger reports beside words: about what was sent to a customer, about whether he takes
+// takeNotes commits what a messenger reports beside words: about what was sent to a customer, about whether he takes
 // messages, about who holds the conversation. Each note is one transaction, and taking it in again changes nothing: after an
 // error all of the delivery comes again. One about somebody or something that is not ours is ignored and counted.
-func (in *Intake) deliverNotes(ctx context.Context, ch *store.Channel, events []channels.Event) (Taken, error) {
+func (in *Intake) takeNotes(ctx context.Context, ch *store.Channel, events []channels.Event) (Taken, error) {
 	var total Taken
 	for _, e := range inbound(ch, events) {
 		outcome, err := in.note(ctx, ch.Kind, e)

@@ -30,22 +30,22 @@ func (tk *taking) blocked() bool {
 func TestIntakeTakesNotesInTheirOrderAmongTheWords(t *testing.T) {
 	ctx := context.Background()
 	tk := newTaking(t, storetest.Concurrent(t))
-	taken, err := tk.Deliver(ctx, tk.ch, delivery(note(channels.Block, "ann"), message("ann", 1)))
+	taken, err := tk.Take(ctx, tk.ch, delivery(note(channels.Block, "ann"), message("ann", 1)))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Stored: 1, Ignored: 1}, taken, "of somebody who never wrote nothing is known")
 	require.False(t, tk.blocked())
 
-	taken, err = tk.Deliver(ctx, tk.ch, delivery(message("ann", 2), note(channels.Block, "ann")))
+	taken, err = tk.Take(ctx, tk.ch, delivery(message("ann", 2), note(channels.Block, "ann")))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Stored: 2}, taken)
 	require.True(t, tk.blocked())
 
-	taken, err = tk.Deliver(ctx, tk.ch, delivery(message("ann", 2), note(channels.Block, "ann")))
+	taken, err = tk.Take(ctx, tk.ch, delivery(message("ann", 2), note(channels.Block, "ann")))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Repeats: 2}, taken)
 	require.True(t, tk.blocked(), "a message that comes again is none he wrote since")
 
-	taken, err = tk.Deliver(ctx, tk.ch, delivery(note(channels.Block, "ann"), message("ann", 3)))
+	taken, err = tk.Take(ctx, tk.ch, delivery(note(channels.Block, "ann"), message("ann", 3)))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Stored: 1, Repeats: 1}, taken)
 	require.False(t, tk.blocked(), "who writes takes messages again")
@@ -54,14 +54,14 @@ func TestIntakeTakesNotesInTheirOrderAmongTheWords(t *testing.T) {
 func TestIntakeTellsOfABlock(t *testing.T) {
 	ctx := context.Background()
 	tk := newTaking(t, storetest.Concurrent(t))
-	_, err := tk.Deliver(ctx, tk.ch, delivery(message("ann", 1)))
+	_, err := tk.Take(ctx, tk.ch, delivery(message("ann", 1)))
 	require.NoError(t, err)
 	for _, step := range []struct {
 		kind channels.EventKind
 		news bool
 	}{{channels.Block, true}, {channels.Block, false}, {channels.Unblock, true}, {channels.Unblock, false}} {
 		before := len(tk.hints.events)
-		_, err = tk.Deliver(ctx, tk.ch, delivery(note(step.kind, "ann")))
+		_, err = tk.Take(ctx, tk.ch, delivery(note(step.kind, "ann")))
 		require.NoError(t, err)
 		told := tk.hints.events[before:]
 		if !step.news {
@@ -77,11 +77,11 @@ func TestIntakeTellsOfABlock(t *testing.T) {
 func TestIntakeDropsNotesOfAChannelThatIsNotActive_S2_27(t *testing.T) {
 	ctx := context.Background()
 	tk := newTaking(t, storetest.Concurrent(t))
-	_, err := tk.Deliver(ctx, tk.ch, delivery(message("ann", 1)))
+	_, err := tk.Take(ctx, tk.ch, delivery(message("ann", 1)))
 	require.NoError(t, err)
 	_, err = tk.jobs.Store.DisconnectChannel(ctx, tk.ch.EnvironmentID, tk.ch.ID)
 	require.NoError(t, err)
-	taken, err := tk.Deliver(ctx, tk.ch, delivery(note(channels.Block, "ann")))
+	taken, err := tk.Take(ctx, tk.ch, delivery(note(channels.Block, "ann")))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Dropped: 1}, taken)
 	require.False(t, tk.blocked())
@@ -95,7 +95,7 @@ func TestIntakeFailsADeliveryWhoseNoteFails(t *testing.T) {
 	s := storetest.Concurrent(t)
 	tk := newTaking(t, s)
 	require.NoError(t, s.Close())
-	_, err := tk.Deliver(context.Background(), tk.ch, delivery(note(channels.Block, "ann")))
+	_, err := tk.Take(context.Background(), tk.ch, delivery(note(channels.Block, "ann")))
 	require.Error(t, err, "the messenger must deliver it again")
 }
 
@@ -104,7 +104,7 @@ func TestIntakeTellsHowFarAMessageHasCome(t *testing.T) {
 	ctx := context.Background()
 	tk := newTaking(t, storetest.Concurrent(t))
 	tk.jobs.Channels = channels.NewRegistry(reporting{})
-	_, err := tk.Deliver(ctx, tk.ch, delivery(message("ann", 1)))
+	_, err := tk.Take(ctx, tk.ch, delivery(message("ann", 1)))
 	require.NoError(t, err)
 	var chatID uuid.UUID
 	for id := range tk.texts() {
@@ -127,7 +127,7 @@ func TestIntakeTellsHowFarAMessageHasCome(t *testing.T) {
 	elsewhere := note(channels.Echo, "ann")
 	elsewhere.Key, elsewhere.MessageID, elsewhere.Text, elsewhere.Echo = "o:x1", "x1", "from the inbox", &channels.EchoNote{}
 	before := len(tk.hints.events)
-	taken, err := tk.Deliver(ctx, tk.ch, delivery(echo, receipt, elsewhere))
+	taken, err := tk.Take(ctx, tk.ch, delivery(echo, receipt, elsewhere))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Stored: 3}, taken)
 	var told []string
@@ -141,7 +141,7 @@ func TestIntakeTellsHowFarAMessageHasCome(t *testing.T) {
 	require.Contains(t, tk.hints.looks, jobs.Look{At: jobs.LookOut, Environment: tk.ch.EnvironmentID}, "the lane that may have waited goes on")
 	require.Equal(t, []string{"1", "hello", "from the inbox"}, tk.texts()[chatID])
 
-	taken, err = tk.Deliver(ctx, tk.ch, delivery(echo, receipt, elsewhere))
+	taken, err = tk.Take(ctx, tk.ch, delivery(echo, receipt, elsewhere))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Repeats: 3}, taken)
 }

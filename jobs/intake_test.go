@@ -120,7 +120,7 @@ func TestWhatIsStoredNoLongerWaits_M_4(t *testing.T) {
 	var delivering sync.WaitGroup
 	for n := range 2 {
 		delivering.Go(func() {
-			if _, err := tk.Deliver(t.Context(), tk.ch, delivery(message(fmt.Sprint("user ", n), n))); err != nil {
+			if _, err := tk.Take(t.Context(), tk.ch, delivery(message(fmt.Sprint("user ", n), n))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -159,7 +159,7 @@ func TestIntakeTakesEachMessageOnce_S2_5_S4_3(t *testing.T) {
 			in := []*jobs.Intake{first.Intake, second}[copies%2]
 			wg.Go(func() {
 				<-start
-				taken, err := in.Deliver(context.Background(), first.ch, delivery(message(fmt.Sprint("user", n%10), n)))
+				taken, err := in.Take(context.Background(), first.ch, delivery(message(fmt.Sprint("user", n%10), n)))
 				if err != nil {
 					failed.Store(n, err)
 				}
@@ -194,7 +194,7 @@ func TestIntakeKeepsOrderUnderBatching(t *testing.T) {
 			user := fmt.Sprint("user", u)
 			for n := 0; n < each; n += 3 {
 				// A messenger sends one customer's next update when the one before is answered.
-				if _, err := tk.Deliver(context.Background(), tk.ch, delivery(message(user, n), message(user, n+1), message(user, n+2))); err != nil {
+				if _, err := tk.Take(context.Background(), tk.ch, delivery(message(user, n), message(user, n+1), message(user, n+2))); err != nil {
 					errs <- err
 					return
 				}
@@ -235,7 +235,7 @@ func TestIntakeParksPoisonAndStoresTheRest(t *testing.T) {
 			e = poison
 		}
 		wg.Go(func() {
-			taken, err := tk.Deliver(context.Background(), tk.ch, delivery(e))
+			taken, err := tk.Take(context.Background(), tk.ch, delivery(e))
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -256,7 +256,7 @@ func TestIntakeTellsEveryCallerOfADatabaseError(t *testing.T) {
 	tk := newTaking(t, s)
 	require.NoError(t, s.Close())
 	for n := range 3 {
-		_, err := tk.Deliver(context.Background(), tk.ch, delivery(message("user", n)))
+		_, err := tk.Take(context.Background(), tk.ch, delivery(message("user", n)))
 		require.Error(t, err)
 	}
 }
@@ -265,11 +265,11 @@ func TestIntakeCallerWhoLeavesLosesNothing(t *testing.T) {
 	tk := newTaking(t, storetest.Concurrent(t))
 	gone, leave := context.WithCancel(context.Background())
 	leave()
-	_, err := tk.Deliver(gone, tk.ch, delivery(message("user", 1)))
+	_, err := tk.Take(gone, tk.ch, delivery(message("user", 1)))
 	if err != nil {
 		require.ErrorIs(t, err, context.Canceled)
 	}
-	_, err = tk.Deliver(context.Background(), tk.ch, delivery(message("user", 2)))
+	_, err = tk.Take(context.Background(), tk.ch, delivery(message("user", 2)))
 	require.NoError(t, err)
 	for _, of := range tk.texts() {
 		require.Equal(t, []string{"1", "2"}, of)
@@ -283,19 +283,19 @@ func TestIntakeHintsAndCounts_S2_27(t *testing.T) {
 	tk := newTaking(t, storetest.Concurrent(t))
 	d := delivery(message("user", 1))
 	d.Ignored = map[string]int{"group": 2}
-	taken, err := tk.Deliver(ctx, tk.ch, d)
+	taken, err := tk.Take(ctx, tk.ch, d)
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Stored: 1, Ignored: 2}, taken)
 
 	was, err := tk.jobs.Store.DisconnectChannel(ctx, tk.ch.EnvironmentID, tk.ch.ID)
 	require.NoError(t, err)
 	require.True(t, was)
-	taken, err = tk.Deliver(ctx, tk.ch, delivery(message("user", 2), message("user", 3), message("user", 4)))
+	taken, err = tk.Take(ctx, tk.ch, delivery(message("user", 2), message("user", 3), message("user", 4)))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Dropped: 3}, taken)
 
 	tk.Close()
-	_, err = tk.Deliver(ctx, tk.ch, delivery(message("user", 5)))
+	_, err = tk.Take(ctx, tk.ch, delivery(message("user", 5)))
 	require.ErrorIs(t, err, jobs.ErrIntakeBusy)
 	ch, err := tk.jobs.Store.Channel(ctx, tk.ch.EnvironmentID, tk.ch.ID)
 	require.NoError(t, err)
@@ -322,7 +322,7 @@ func TestIntakeStoresOnlyWhatCustomersWrote_b9(t *testing.T) {
 		e.Kind, e.Receipt, e.Control = kind, &channels.ReceiptNote{Until: time.Now()}, &channels.ControlNote{Owner: channels.OwnedByUs}
 		events = append(events, e)
 	}
-	taken, err := tk.Deliver(ctx, tk.ch, delivery(events...))
+	taken, err := tk.Take(ctx, tk.ch, delivery(events...))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Stored: 1, Ignored: len(silent) - 1}, taken, "who holds the conversation is kept")
 	require.Empty(t, tk.texts(), "they open no chat")
@@ -332,7 +332,7 @@ func TestIntakeStoresOnlyWhatCustomersWrote_b9(t *testing.T) {
 	edit := channels.Event{Kind: channels.Edit, Key: "e:1", MessageKey: "m:ann:1", MessageID: "1", Text: "one", User: channels.User{ID: "ann"}}
 	d := delivery(append([]channels.Event{message("ann", 1), edit}, append(events, held)...)...)
 	d.Ignored = map[string]int{"reaction": 2}
-	taken, err = tk.Deliver(ctx, tk.ch, d)
+	taken, err = tk.Take(ctx, tk.ch, d)
 	require.NoError(t, err)
 	require.Equal(t, jobs.Taken{Stored: 3, Repeats: 1, Ignored: len(silent) - 1 + 2}, taken)
 	texts := tk.texts()
@@ -355,7 +355,7 @@ func BenchmarkIntake(b *testing.B) {
 			for c := range callers {
 				wg.Go(func() {
 					for n := range next {
-						if _, err := tk.Deliver(context.Background(), tk.ch, delivery(message(fmt.Sprint(c, "-", n%50), n))); err != nil {
+						if _, err := tk.Take(context.Background(), tk.ch, delivery(message(fmt.Sprint(c, "-", n%50), n))); err != nil {
 							b.Error(err)
 						}
 					}

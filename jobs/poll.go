@@ -25,7 +25,7 @@ type reading struct {
 	offset      string     // up to where all is stored
 }
 
-// Poll fetches the messages of all channels that are set to polling, and what the webhooks of others may have missed, where no
+// Poll reads the messages of all channels that are set to polling, and what the webhooks of others may have missed, where no
 // other process does so; each channel in a loop of its own, until ctx ends.
 func (j *Jobs) Poll(ctx context.Context) error {
 	var pollers sync.WaitGroup
@@ -137,14 +137,14 @@ func (j *Jobs) rest(ctx context.Context, ch *store.Channel, wait time.Duration) 
 	}
 }
 
-// pollOnce fetches once, stores what came, and only then moves the offset, which confirms it to the messenger. It tells whether
+// pollOnce reads once, stores what came, and only then moves the offset, which confirms it to the messenger. It tells whether
 // all is read that a webhook may have missed, and how long to wait before the next try; 0 where all went well. Failure policy:
 // the same offset is asked for again, so that nothing is lost; what came twice is folded by the store. Whether a channel with a
 // webhook receives is not shown by this: its webhook does.
 func (j *Jobs) pollOnce(ctx context.Context, deadline time.Time, ch *store.Channel, r *reading, failures int) (done bool, wait time.Duration) {
 	calls, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	done, err := j.fetch(calls, ch, r)
+	done, err := j.readOnce(calls, ch, r)
 	if ctx.Err() != nil {
 		return false, 0
 	}
@@ -174,8 +174,8 @@ func (j *Jobs) pollOnce(ctx context.Context, deadline time.Time, ch *store.Chann
 	return false, wait
 }
 
-// fetch polls once, stores what came and moves the offset. Beside a webhook it tells when nothing is left to be read.
-func (j *Jobs) fetch(ctx context.Context, ch *store.Channel, r *reading) (done bool, err error) {
+// readOnce asks a messenger once, stores what came and moves the offset. Beside a webhook it tells when nothing is left to be read.
+func (j *Jobs) readOnce(ctx context.Context, ch *store.Channel, r *reading) (done bool, err error) {
 	adapter, err := j.adapter(ch.Kind)
 	if err != nil {
 		return false, err
@@ -202,7 +202,7 @@ func (j *Jobs) fetch(ctx context.Context, ch *store.Channel, r *reading) (done b
 			return false, err
 		}
 	}
-	if _, err := j.Intake.Deliver(ctx, ch, delivery); err != nil {
+	if _, err := j.Intake.Take(ctx, ch, delivery); err != nil {
 		return false, &channels.Error{Outcome: channels.RetryAt, Reason: "what came could not be stored yet", Err: err}
 	}
 	if view.Receive == channels.Polling {

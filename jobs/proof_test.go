@@ -40,7 +40,7 @@ func TestDeliverWaitsForProofOfAnUnknownOutcome(t *testing.T) {
 					end = chat.MessageDelivered
 					ch, err := w.store.Channel(w.ctx, w.env, w.channel)
 					require.NoError(w, err)
-					_, err = w.jobs.Intake.Deliver(w.ctx, ch, channels.Delivery{Events: []channels.Event{{
+					_, err = w.jobs.Intake.Take(w.ctx, ch, channels.Delivery{Events: []channels.Event{{
 						Kind: channels.Echo, Key: "o:1", MessageID: "1", Text: "one", User: channels.User{ID: "ann"}, Echo: &channels.EchoNote{PartKey: key},
 					}}})
 					require.NoError(w, err)

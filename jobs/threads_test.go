@@ -68,7 +68,7 @@ func (w *laneWorld) delivers(after time.Duration, e channels.Event) {
 	if e.Key == "" {
 		e.Key, e.MessageID, e.Text = nextKey(), nextKey(), "hello"
 	}
-	_, err = w.jobs.Intake.Deliver(w.ctx, ch, channels.Delivery{Events: []channels.Event{e}})
+	_, err = w.jobs.Intake.Take(w.ctx, ch, channels.Delivery{Events: []channels.Event{e}})
 	require.NoError(w, err)
 }
 
