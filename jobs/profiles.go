@@ -13,7 +13,7 @@ const profilesAtOnce = 16
 // Profiles asks messengers whose messages carry no names for those of new customers. It returns how many it asked for. No message
 // waits for it; any number may run at once.
 func (j *Jobs) Profiles(ctx context.Context) (int, error) {
-	due, err := j.Store.ClaimProfiles(ctx, j.profileKinds(), profilesAtOnce)
+	due, err := j.Store.ClaimProfiles(ctx, kindsThat[channels.Profiles](j), profilesAtOnce)
 	if err != nil {
 		return 0, err
 	}
@@ -23,16 +23,6 @@ func (j *Jobs) Profiles(ctx context.Context) (int, error) {
 	}
 	all.Wait()
 	return len(due), nil
-}
-
-func (j *Jobs) profileKinds() []string {
-	var kinds []string
-	for _, kind := range j.Channels.Kinds() {
-		if _, ok := j.Channels[kind].(channels.Profiles); ok {
-			kinds = append(kinds, kind)
-		}
-	}
-	return kinds
 }
 
 // askProfile asks for one name. Failure policy: a messenger that cannot be asked now is asked again later, a few times; then the
