@@ -171,9 +171,13 @@ func (j *Jobs) workLane(ctx context.Context, lane store.SendLane) {
 	}
 }
 
-// sendNext makes the lane's next attempt and records what became of it.
+// sendNext makes the lane's next attempt and records what became of it. The time for it runs from before the lease is prolonged.
 func (j *Jobs) sendNext(ctx context.Context, lane store.SendLane) (more bool, err error) {
-	deadline := time.Now().Add(j.sendDeadline())
+	return j.sendBy(ctx, lane, time.Now().Add(j.sendDeadline()))
+}
+
+// sendBy is sendNext with a deadline for calling the messenger; that of a file is later.
+func (j *Jobs) sendBy(ctx context.Context, lane store.SendLane, deadline time.Time) (more bool, err error) {
 	send, found, err := j.Store.NextSend(ctx, lane, j.sendRules, j.lease())
 	for _, m := range found {
 		j.tellSettled(lane.EnvironmentID, m)

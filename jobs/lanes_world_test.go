@@ -292,7 +292,6 @@ type fakeMessenger struct {
 	rest       time.Time // what a send says about the limit
 	echoes     bool
 	hangs      bool
-	heldUp     time.Duration // how long the process stands still, once, before a send
 	polled     func(offset string) (channels.Delivery, string, error)
 	reread     func(ch channels.Channel, offset string, asked time.Time) (channels.Delivery, string, bool, error)
 	checked    func(ch channels.Channel) (channels.Checkup, error)
@@ -305,10 +304,6 @@ func newFakeMessenger() *fakeMessenger { return &fakeMessenger{} }
 func (f *fakeMessenger) Describe() channels.Description {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.heldUp > 0 {
-		<-time.After(f.heldUp)
-		f.heldUp = 0
-	}
 	return channels.Description{Kind: "fake", Name: "Fake", Capabilities: channels.Capabilities{TextLimit: 10, Idempotent: f.idempotent, WindowHours: f.window, Echoes: f.echoes}}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"waggle/channels"
 	"waggle/chat"
+	"waggle/jobs"
 	"waggle/store"
 )
 
@@ -18,12 +19,14 @@ func TestAWorkerThatWasHeldUpSendsNothing_M_4(t *testing.T) {
 	eachLane(t, func(w *laneWorld) {
 		id := w.writes(w.channel, "5", "hello")
 		m := w.replies(id, "one")
-		w.jobs.Lease = 3 * time.Second // a send may take a third of it
-		w.messenger.heldUp = 1100 * time.Millisecond
-		w.deliver()
+		lanes, err := w.store.ClaimSends(w.ctx, "test", 1, 1, nil, time.Minute)
+		require.NoError(w, err)
+		require.Len(w, lanes, 1)
+		more, err := jobs.SendBy(w.jobs, w.ctx, lanes[0], time.Now())
+		require.NoError(w, err)
+		require.False(w, more, "the lane is given back")
 		require.Empty(w, w.messenger.texts())
 		require.Equal(w, chat.MessageAccepted, w.entry(m).State)
-		w.jobs.Lease = 0
 		w.set("chats", "out_due_at = 1")
 		w.deliver()
 		require.Equal(w, []string{"one"}, w.messenger.texts())
