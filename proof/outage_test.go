@@ -11,6 +11,7 @@ import (
 	"waggle/channels/double"
 	"waggle/channels/telegram/telegramtest"
 	"waggle/crm/creatio/creatiotest"
+	"waggle/proof/proxy"
 	"waggle/proof/runner"
 )
 
@@ -64,10 +65,10 @@ func TestRedisAway(t *testing.T) {
 	})
 	weathers := []struct {
 		name       string
-		come, pass func(*runner.Proxy)
+		come, pass func(*proxy.Proxy)
 	}{
-		{"M.4 connections to Redis are refused", (*runner.Proxy).Refuse, (*runner.Proxy).Heal},
-		{"M.4 Redis is frozen", (*runner.Proxy).Freeze, (*runner.Proxy).Thaw},
+		{"M.4 connections to Redis are refused", (*proxy.Proxy).Refuse, (*proxy.Proxy).Heal},
+		{"M.4 Redis is frozen", (*proxy.Proxy).Freeze, (*proxy.Proxy).Thaw},
 	}
 	for _, w := range weathers {
 		onServers(t, w.name, func(t *testing.T, ctx context.Context, p place) {

@@ -12,6 +12,7 @@ import (
 	"waggle/channels/telegram/telegramtest"
 	"waggle/channels/x/xtest"
 	"waggle/crm/creatio/creatiotest"
+	"waggle/proof/proxy"
 	"waggle/proof/runner"
 )
 
@@ -89,6 +90,6 @@ func TestWhatTookNoEffectComesAgainFirst(t *testing.T) {
 func idleWorld(p plan) *world {
 	return &world{plan: p, effects: effects{}, servers: &runner.Servers{}, in: &runner.Installation{
 		Bot: &telegramtest.Bot{}, Messenger: &customtest.Messenger{}, X: &xtest.Server{}, XApp: &xtest.App{}, Facebook: &messengertest.Server{},
-		MetaApp: &messengertest.App{}, CRM: &creatiotest.Server{}, Front: &runner.Front{}, ToDatabase: &runner.Proxy{}, ToRedis: &runner.Proxy{},
+		MetaApp: &messengertest.App{}, CRM: &creatiotest.Server{}, Front: &runner.Front{}, ToDatabase: &proxy.Proxy{}, ToRedis: &proxy.Proxy{},
 	}}
 }

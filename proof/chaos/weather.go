@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"waggle/proof/proxy"
 	"waggle/proof/runner"
 )
 
@@ -247,7 +248,7 @@ func (w *world) restarted(name string, s *runner.Server) fault {
 }
 
 // cut ends connections several times in a row.
-func cut(name string, p *runner.Proxy) fault {
+func cut(name string, p *proxy.Proxy) fault {
 	return fault{name: name, most: 4 * time.Second, strike: func(ctx context.Context, r *rand.Rand, took func(int)) {
 		for range 1 + r.IntN(8) {
 			took(p.Cut())

@@ -20,6 +20,7 @@ import (
 	"waggle/channels/telegram/telegramtest"
 	"waggle/channels/x/xtest"
 	"waggle/crm/creatio/creatiotest"
+	"waggle/proof/proxy"
 )
 
 // Options say what kind of installation to run.
@@ -60,7 +61,7 @@ type Installation struct {
 	Database *Database
 
 	// The ways to PostgreSQL and to Redis; nil where all is in one process, and if Direct.
-	ToDatabase, ToRedis *Proxy
+	ToDatabase, ToRedis *proxy.Proxy
 
 	options Options
 	hooks   map[string]string // addresses by kind of channel, of SetUp's channels
@@ -177,12 +178,12 @@ func (in *Installation) stores(ctx context.Context) (err error) {
 	return in.FlushRedis(ctx)
 }
 
-func (in *Installation) proxy(target string) (*Proxy, error) {
+func (in *Installation) proxy(target string) (*proxy.Proxy, error) {
 	u, err := url.Parse(target)
 	if err != nil || u.Port() == "" {
 		return nil, fmt.Errorf("the URL of PostgreSQL and that of Redis need a host and a port")
 	}
-	p, err := NewProxy(u.Host)
+	p, err := proxy.New(u.Host)
 	if err == nil {
 		in.closers = append(in.closers, p.Close)
 	}

@@ -1,4 +1,5 @@
-package runner
+// Package proxy stands between Waggle and its servers. It imports none of ours, so that any package's tests may use it.
+package proxy
 
 import (
 	"fmt"
@@ -22,8 +23,8 @@ type Proxy struct {
 	gate    chan struct{} // closed while traffic flows
 }
 
-// NewProxy listens on a free loopback port and passes everything on to target ("host:port").
-func NewProxy(target string) (*Proxy, error) {
+// New listens on a free loopback port and passes everything on to target ("host:port").
+func New(target string) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the proxy of %s: %w", target, err)
