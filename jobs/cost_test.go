@@ -21,7 +21,7 @@ import (
 // 2,000. COST_CHATS sets another number than 200,000.
 func TestTickCost_S0_21(t *testing.T) {
 	if !storetest.HasPostgres() {
-		t.Skip("measured on PostgreSQL only; TEST_DATABASE_URL is not set")
+		t.Skip("measured on PostgreSQL only; TEST_DATABASE_URL is not set") //nolint:forbidigo // what is bounded is what PostgreSQL does
 	}
 	many := 200_000
 	if n, err := strconv.Atoi(os.Getenv("COST_CHATS")); err == nil {

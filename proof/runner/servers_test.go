@@ -10,7 +10,7 @@ import (
 
 func TestServersAnswerOnceStarted(t *testing.T) {
 	if _, err := postgresPrograms(); err != nil {
-		t.Skip(err)
+		t.Skip(err) //nolint:forbidigo // not every machine has the programs of PostgreSQL
 	}
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o711), "PostgreSQL's user goes through")

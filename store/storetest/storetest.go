@@ -67,7 +67,7 @@ func Postgres(t testing.TB) *store.Store {
 func PostgresURL(t testing.TB) string {
 	t.Helper()
 	if !HasPostgres() {
-		t.Skip("TEST_DATABASE_URL is not set")
+		t.Skip("TEST_DATABASE_URL is not set") //nolint:forbidigo // who asks for PostgreSQL alone has nothing to test without it
 	}
 	base := os.Getenv("TEST_DATABASE_URL")
 	schema := "t_" + strings.ReplaceAll(uuid.NewString(), "-", "")
