@@ -58,8 +58,7 @@ func (s *Store) ChangeChannel(ctx context.Context, environment, id uuid.UUID, c 
 			return nil
 		}
 		err = s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-			return q.Set("queue_id = ?", *c.Queue).Set("look_at = 0").
-				Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now())
+			return s.pushes(q).Set("queue_id = ?", *c.Queue).Set("look_at = 0")
 		}, "environment_id = ? AND channel_id = ? AND closed_at IS NULL AND agent_id IS NULL AND queue_id IS NULL", environment, id)
 		if err != nil {
 			return fmt.Errorf("give the waiting chats of channel %s to its queue: %w", id, err)

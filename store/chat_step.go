@@ -83,11 +83,9 @@ func ownedBy(c Chat, by uuid.UUID) error {
 // timeline entry that tells it, and the CRM lane. No row changed means that someone was faster: ErrConflict.
 func (s *Store) step(ctx context.Context, tx bun.Tx, c Chat, now time.Time, e Entry, data EntryData, change func(*bun.UpdateQuery) *bun.UpdateQuery) (Chat, error) {
 	var after Chat
-	q := tx.NewUpdate().Model((*Chat)(nil)).
-		Set("last_seq = last_seq + 1").
-		Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now()).
+	q := tx.NewUpdate().Model((*Chat)(nil)).Set("last_seq = last_seq + 1").
 		Where("c.id = ?", c.ID).Where("c.environment_id = ?", c.EnvironmentID)
-	err := change(q).Returning("*").Scan(ctx, &after)
+	err := change(s.pushes(q)).Returning("*").Scan(ctx, &after)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Chat{}, refused("the chat has changed meanwhile")
 	}

@@ -132,8 +132,7 @@ func (s *Store) ExtendKey(ctx context.Context, id uuid.UUID, until time.Time) (S
 // releaseHeld shows the chats held for this reason; from now on they wait for an agent like any other.
 func (s *Store) releaseHeld(ctx context.Context, tx bun.Tx, environment uuid.UUID, reason string) error {
 	err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-		return q.Set("held_reason = NULL").Set("look_at = 0").
-			Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now())
+		return s.pushes(q).Set("held_reason = NULL").Set("look_at = 0")
 	}, "environment_id = ? AND held_reason = ?", environment, reason)
 	if err != nil {
 		return fmt.Errorf("release the held chats: %w", err)

@@ -283,8 +283,7 @@ func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (crm b
 	if c.Elsewhere() {
 		c.BotDueSince = At(now)
 	}
-	_, err = tx.NewUpdate().Model(c).Column("unanswered_since", "answered_from", "agent_due_since", "bot_due_since").
-		Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now()).WherePK().Exec(ctx)
+	_, err = s.pushes(tx.NewUpdate().Model(c).Column("unanswered_since", "answered_from", "agent_due_since", "bot_due_since")).WherePK().Exec(ctx)
 	return true, err
 }
 
@@ -294,7 +293,7 @@ func (s *Store) answeredAfterAll(ctx context.Context, tx bun.Tx, c *Chat, m *Ent
 	if err != nil || waits || c.UnansweredSince.IsZero() {
 		return false, err
 	}
-	_, err = answered(tx.NewUpdate().Model(c)).Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now()).WherePK().Exec(ctx)
+	_, err = s.pushes(answered(tx.NewUpdate().Model(c))).WherePK().Exec(ctx)
 	return true, err
 }
 

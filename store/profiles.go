@@ -54,9 +54,7 @@ func (s *Store) NoteProfile(ctx context.Context, who *Identity, u channels.User)
 			return err
 		}
 		const his = "environment_id = ? AND identity_id = ?"
-		err = s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-			return q.Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now())
-		}, his, who.EnvironmentID, who.ID)
+		err = s.setOnChats(ctx, tx, s.pushes, his, who.EnvironmentID, who.ID)
 		if err != nil {
 			return err
 		}

@@ -114,6 +114,11 @@ func (s *Store) sends(q *bun.UpdateQuery) *bun.UpdateQuery {
 		Where("EXISTS (SELECT 1 FROM channels AS ch WHERE ch.id = c.channel_id AND ch.state = ?)", chat.ChannelActive)
 }
 
+// pushes gives the lane to the CRM work.
+func (s *Store) pushes(q *bun.UpdateQuery) *bun.UpdateQuery {
+	return q.Set("crm_version = crm_version + 1").Set("crm_due_at = coalesce(crm_due_at, ?)", s.d.now())
+}
+
 // line is the way to the client of a chat.
 type line struct {
 	Channel     string            // its name
