@@ -94,7 +94,7 @@ const (
 	EntryMessage  EntryKind = "message"
 	EntryEdit     EntryKind = "edit"
 	EntryAddition EntryKind = "addition" // a further piece of a message that comes in several (an album)
-	EntryDelete   EntryKind = "delete"
+	EntryDelete   EntryKind = "delete"   // reserved: no messenger there is yet tells of one
 	EntryStatus   EntryKind = "status"
 	EntryOpened   EntryKind = "opened"
 	EntryAssigned EntryKind = "assigned"

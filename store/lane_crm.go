@@ -89,7 +89,6 @@ type PushWork struct {
 	Messages   map[uuid.UUID]*PushMessage
 	Last       map[uuid.UUID]uuid.UUID // by chat: its last message, which is among Messages
 	Waiting    map[uuid.UUID]int       // by chat: messages the client still has no answer to
-	Cut        bool                    // there is more than fits
 }
 
 // PushEntry is one step of the cursor.
@@ -150,12 +149,9 @@ func (l *pushLoader) entries(ctx context.Context, limit int) error {
 	var rows []PushEntry
 	err := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.id, t.chat_id, t.seq, t.kind, t.target_id").
 		Join("JOIN chats AS c ON c.id = t.chat_id").Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.seq > c.crm_seq").
-		OrderExpr("c.crm_due_at, t.chat_id, t.seq").Limit(limit+1).Scan(ctx, &rows)
+		OrderExpr("c.crm_due_at, t.chat_id, t.seq").Limit(limit).Scan(ctx, &rows)
 	if err != nil {
 		return err
-	}
-	if len(rows) > limit {
-		rows, l.w.Cut = rows[:limit], true
 	}
 	for _, e := range rows {
 		l.w.Entries[e.ChatID] = append(l.w.Entries[e.ChatID], e)
