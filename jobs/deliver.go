@@ -331,14 +331,3 @@ func (j *Jobs) logSend(send *store.Send, err *channels.Error, o store.PartOutcom
 	}
 	j.Log.Warn("not sent to a messenger", append(attrs, "reason", o.Reason, "wait", o.Wait, "error", err)...)
 }
-
-// Release gives back to their lanes the chats that were held for an expired key that is valid again.
-func (j *Jobs) Release(ctx context.Context) (int, error) {
-	environments, err := j.Store.ReleaseHeld(ctx)
-	for _, id := range environments {
-		j.Hints.Look(Look{At: LookRoute, Environment: id})
-		j.Hints.Look(Look{At: LookCRM, Environment: id})
-		j.Hints.Publish(Event{Type: "resync", Environment: id})
-	}
-	return 0, err
-}

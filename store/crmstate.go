@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
-	"waggle/chat"
 	"waggle/crm"
 )
 
@@ -128,28 +127,4 @@ func (s *Store) SaveCRMSettings(ctx context.Context, environment uuid.UUID, valu
 		return fmt.Errorf("save the CRM's settings: %w", err)
 	}
 	return nil
-}
-
-// ReleaseHeld shows the chats that were held because the secret key had expired, wherever a key is valid again (S0.9). It
-// returns the environments concerned.
-func (s *Store) ReleaseHeld(ctx context.Context) ([]uuid.UUID, error) {
-	var ids []uuid.UUID
-	now, err := s.Now(ctx)
-	if err != nil {
-		return nil, err
-	}
-	held := s.read.NewSelect().TableExpr("chats AS c").ColumnExpr("1").Where("c.environment_id = k.environment_id").Where("c.held_reason IS NOT NULL").
-		Where("c.held_reason = ?", chat.HeldKeyExpired)
-	err = s.read.NewSelect().TableExpr("secret_keys AS k").ColumnExpr("DISTINCT k.environment_id").Where("k.revoked_at IS NULL").
-		Where("k.expires_at IS NULL OR k.expires_at > ?", At(now)).Where("EXISTS (?)", held).Scan(ctx, &ids)
-	if err != nil {
-		return nil, fmt.Errorf("look for held chats: %w", err)
-	}
-	for _, id := range ids {
-		err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { return s.releaseHeld(ctx, tx, id, chat.HeldKeyExpired) })
-		if err != nil {
-			return nil, err
-		}
-	}
-	return ids, nil
 }

@@ -202,10 +202,3 @@ func (s *Store) CloseUntaken(ctx context.Context, environment, id uuid.UUID, las
 		})
 	})
 }
-
-// RunningProcess returns an instance of any environment if it is of this name and still runs; otherwise ErrNotFound.
-func (s *Store) RunningProcess(ctx context.Context, id uuid.UUID, name chat.ProcessName) (Process, error) {
-	var p Process
-	err := s.read.NewSelect().Model(&p).Where("p.id = ?", id).Where("p.name = ?", name).Where("p.state = ?", ProcessRunning).Scan(ctx)
-	return p, one(err, "running process "+id.String())
-}

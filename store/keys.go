@@ -129,6 +129,30 @@ func (s *Store) ExtendKey(ctx context.Context, id uuid.UUID, until time.Time) (S
 	return key, nil
 }
 
+// ReleaseHeld shows the chats that were held because the secret key had expired, wherever a key is valid again (S0.9). It
+// returns the environments concerned.
+func (s *Store) ReleaseHeld(ctx context.Context) ([]uuid.UUID, error) {
+	var ids []uuid.UUID
+	now, err := s.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held := s.read.NewSelect().TableExpr("chats AS c").ColumnExpr("1").Where("c.environment_id = k.environment_id").Where("c.held_reason IS NOT NULL").
+		Where("c.held_reason = ?", chat.HeldKeyExpired)
+	err = s.read.NewSelect().TableExpr("secret_keys AS k").ColumnExpr("DISTINCT k.environment_id").Where("k.revoked_at IS NULL").
+		Where("k.expires_at IS NULL OR k.expires_at > ?", At(now)).Where("EXISTS (?)", held).Scan(ctx, &ids)
+	if err != nil {
+		return nil, fmt.Errorf("look for held chats: %w", err)
+	}
+	for _, id := range ids {
+		err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { return s.releaseHeld(ctx, tx, id, chat.HeldKeyExpired) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
 // releaseHeld shows the chats held for this reason; from now on they wait for an agent like any other.
 func (s *Store) releaseHeld(ctx context.Context, tx bun.Tx, environment uuid.UUID, reason string) error {
 	err := s.setOnChats(ctx, tx, func(q *bun.UpdateQuery) *bun.UpdateQuery {

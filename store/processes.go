@@ -146,6 +146,13 @@ func (s *Store) RunningProcesses(ctx context.Context) ([]Process, error) {
 	return ps, nil
 }
 
+// RunningProcess returns an instance of any environment if it is of this name and still runs; otherwise ErrNotFound.
+func (s *Store) RunningProcess(ctx context.Context, id uuid.UUID, name chat.ProcessName) (Process, error) {
+	var p Process
+	err := s.read.NewSelect().Model(&p).Where("p.id = ?", id).Where("p.name = ?", name).Where("p.state = ?", ProcessRunning).Scan(ctx)
+	return p, one(err, "running process "+id.String())
+}
+
 // ProcessRan records a run of an instance: what it changed, why it failed (empty: it did not), and that it runs again after
 // every. A cancelled instance stays as it was.
 func (s *Store) ProcessRan(ctx context.Context, environment, id uuid.UUID, affected int, failure string, every time.Duration) error {
