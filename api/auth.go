@@ -35,7 +35,7 @@ func (s *Server) authenticate(c *fiber.Ctx) error {
 	}
 	b, err := s.Store.Authenticate(c.UserContext(), token)
 	if errors.Is(err, store.ErrNotFound) {
-		s.wrongKeys.take(source)
+		s.wrongKeys.charge(source)
 	}
 	if err != nil {
 		return s.refuseToken(b, err)

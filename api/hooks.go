@@ -48,7 +48,7 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	}
 	all, err := s.readHook(ctx, c, adapter, kind, id)
 	if errors.Is(err, channels.ErrUnauthorized) {
-		s.wrongProofs.take(at)
+		s.wrongProofs.charge(at)
 	}
 	if err != nil {
 		s.unread(kind, id, err)

@@ -88,7 +88,7 @@ func (s *Server) returnFromLogin(c *fiber.Ctx) error {
 	}
 	l, err := s.Jobs.EndLogin(c.UserContext(), kind, func(name string) string { return c.Query(name) })
 	if errors.Is(err, store.ErrNotFound) {
-		s.wrongStates.take(source)
+		s.wrongStates.charge(source)
 		return fail(http.StatusForbidden, "not-our-login", "This is not the answer to a login that was begun here, or it came too late or twice. Begin the login again.").because(err)
 	}
 	if err != nil {

@@ -113,7 +113,16 @@ func (l *limits[K]) take(k K) time.Duration {
 	return wait
 }
 
-// exhausted returns how long to wait before anything more is tried, 0 if it may be. Only take costs anything.
+// charge counts a try that failed, even beyond the limit: of many that are made at once before the first fails, each is worked off.
+func (l *limits[K]) charge(k K) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.of(k, now).ReserveN(now, 1)
+}
+
+// exhausted returns how long to wait before anything more is tried, 0 if it may be. Only charge costs anything: however many
+// tries are sound and made at once, they are not limited.
 func (l *limits[K]) exhausted(k K) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,16 +1,22 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"waggle/api/gen"
+	"waggle/channels"
+	"waggle/jobs"
 )
 
 func TestTokenRequestsAreLimitedPerSource(t *testing.T) {
@@ -116,6 +122,52 @@ func TestWrongProofsAreLimitedPerSourceAndChannel(t *testing.T) {
 	hook("telegram", other.ID, "").problem(401)
 }
 
+// crowd is a toy that reads no delivery before so many have come.
+type crowd struct {
+	toy
+	coming sync.WaitGroup
+}
+
+func (k *crowd) Webhook(ctx context.Context, ch channels.Channel, r channels.Request) (channels.Delivery, error) {
+	k.coming.Done()
+	k.coming.Wait()
+	return k.toy.Webhook(ctx, ch, r)
+}
+
+func TestWhatIsTriedAtOnceIsWorkedOff(t *testing.T) {
+	k := &crowd{}
+	h := newAPI(t, func(s *Server) {
+		s.Channels["toy"] = k
+		s.Jobs.Intake = jobs.NewIntake(s.Jobs)
+		t.Cleanup(s.Jobs.Intake.Close)
+	})
+	now := time.Now()
+	h.Server.wrongProofs.now = func() time.Time { return now }
+	var ch gen.Channel
+	h.call("POST", "/channels", h.secretKey(), map[string]any{"kind": "toy", "name": "Toy", "fields": map[string]string{"Cup": "1", "String": "long"}}).status(201).into(&ch)
+	deliver := func(line string, n int) *answer {
+		return h.raw("POST", "/hooks/toy/"+ch.ID.String(), "", fmt.Sprintf(`{"id": "%d", "from": "ann", "text": "hello?"}`, n), "X-String", line)
+	}
+	together := func(line string, times, status int) {
+		k.coming.Add(times)
+		var all sync.WaitGroup
+		for n := range times {
+			all.Go(func() { deliver(line, n).status(status) })
+		}
+		all.Wait()
+	}
+	for range wrongProofBurst - 1 {
+		h.Server.wrongProofs.charge(door{sourceAt("0.0.0.0"), ch.ID})
+	}
+	together("long", wrongProofBurst, http.StatusOK) // sound ones are not limited
+	together("guess", 20, http.StatusUnauthorized)
+	require.Equal(t, "20", deliver("guess", 0).status(429).Header.Get("Retry-After"))
+	now = now.Add(19 * wrongProofEvery)
+	require.Equal(t, "1", deliver("guess", 0).status(429).Header.Get("Retry-After"))
+	now = now.Add(wrongProofEvery)
+	together("guess", 1, http.StatusUnauthorized)
+}
+
 func TestWrongStatesAreLimitedPerSource(t *testing.T) {
 	d := newLoginDesk(t)
 	now := time.Now()
@@ -141,7 +193,7 @@ func TestALimitIsLookedAtForNothing(t *testing.T) {
 	l := newLimits[string](1, time.Minute, func() time.Time { return now })
 	require.Zero(t, l.exhausted("a"))
 	require.Empty(t, l.known)
-	l.take("a")
+	l.charge("a")
 	require.Equal(t, time.Minute, l.exhausted("a"))
 	require.Equal(t, time.Minute, l.exhausted("a"))
 	now = now.Add(45 * time.Second)
