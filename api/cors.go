@@ -16,7 +16,7 @@ func (s *Server) cors(c *fiber.Ctx) error {
 	if origin == "" {
 		return c.Next()
 	}
-	known, err := s.Store.KnowsCRMOrigin(c.UserContext(), origin)
+	known, err := s.knowsOrigin(c, origin)
 	if err != nil {
 		return err
 	}

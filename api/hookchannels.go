@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -40,10 +41,7 @@ func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
-		if known, ok := h.read[id]; ok {
-			known.reading = false
-			h.read[id] = known
-		}
+		h.failed(kind, id, err)
 		return hookChannel{}, err
 	}
 	if h.read == nil {
@@ -54,6 +52,27 @@ func (h *hookChannels) get(ctx context.Context, s *Server, kind string, id uuid.
 		h.read[id] = fresh
 	}
 	return fresh, nil
+}
+
+// failed notes that a channel could not be read, or is gone.
+func (h *hookChannels) failed(kind string, id uuid.UUID, err error) {
+	known, ok := h.read[id]
+	switch {
+	case !ok || known.row.Kind != kind:
+	case errors.Is(err, store.ErrNotFound):
+		delete(h.read, id)
+	default:
+		known.reading = false
+		h.read[id] = known
+	}
+}
+
+// has reports whether there was a channel at an address when it was last read.
+func (h *hookChannels) has(at hookAddress) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known, ok := h.read[at.channel]
+	return ok && known.row.Kind == at.kind
 }
 
 func readHookChannel(ctx context.Context, s *Server, kind string, id uuid.UUID) (hookChannel, error) {

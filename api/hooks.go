@@ -42,13 +42,19 @@ func (s *Server) receiveHook(c *fiber.Ctx) error {
 	if !known || err != nil {
 		return notFound("webhook")
 	}
-	at := door{source: s.source(c), channel: id}
+	address, at := hookAddress{kind, id}, door{source: s.source(c), channel: id}
+	if err := s.mayKnock(at.source, address); err != nil {
+		return err
+	}
 	if wait := s.wrongProofs.exhausted(at); wait > 0 {
 		return tooMany("deliveries without the messenger's proof from this address", wait)
 	}
 	all, err := s.readHook(ctx, c, adapter, kind, id)
-	if errors.Is(err, channels.ErrUnauthorized) {
+	switch {
+	case errors.Is(err, channels.ErrUnauthorized):
 		s.wrongProofs.charge(at)
+	case errors.Is(err, store.ErrNotFound):
+		s.ledNowhere(at.source, address)
 	}
 	if err != nil {
 		s.unread(kind, id, err)

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -13,8 +15,10 @@ import (
 	"waggle/api/gen"
 )
 
-// readyTimeout bounds what /readyz asks of others.
-const readyTimeout = 2 * time.Second
+const (
+	readyTimeout = 2 * time.Second // bounds what /readyz asks of others
+	readyAge     = time.Second     // how long its answer is given again
+)
 
 // maxScrapes is how many may read /metrics at once: each counts in the database, and needs no key.
 const maxScrapes = 4
@@ -34,10 +38,38 @@ func (s *Server) health(c *fiber.Ctx) error {
 	return c.JSON(gen.Health{Status: gen.HealthStatusOk, Version: s.Options.Version})
 }
 
-// ready says whether the process can serve: the database must answer and have this version's schema. Redis only carries
-// hints, so that its absence is told but is no reason to stop serving.
+// readiness is what /readyz last found out. It needs no key, so that however many ask, the database is asked by one of them at
+// a time and no more than once in a readyAge.
+type readiness struct {
+	mu     sync.Mutex
+	health gen.Health
+	until  time.Time
+}
+
+func (r *readiness) get(check func() gen.Health) gen.Health {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !time.Now().Before(r.until) {
+		r.health = check()
+		r.until = time.Now().Add(readyAge)
+	}
+	return r.health
+}
+
+// ready says whether the process can serve.
 func (s *Server) ready(c *fiber.Ctx) error {
-	ctx, cancel := context.WithTimeout(c.UserContext(), readyTimeout)
+	h := s.readiness.get(s.checkReadiness)
+	if h.Status != gen.HealthStatusOk {
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(retryUnavailable))
+		c.Status(http.StatusServiceUnavailable)
+	}
+	return c.JSON(h)
+}
+
+// checkReadiness asks: the database must answer and have this version's schema. Redis only carries hints, so that its absence
+// is told but is no reason to stop serving.
+func (s *Server) checkReadiness() gen.Health {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
 	h := gen.Health{Status: gen.HealthStatusOk, Version: s.Options.Version, Checks: map[string]string{"database": "ok"}}
 	if why := s.databaseFault(ctx); why != "" {
@@ -49,11 +81,7 @@ func (s *Server) ready(c *fiber.Ctx) error {
 			h.Checks["redis"] = "not reachable: work goes on, slower"
 		}
 	}
-	if h.Status != gen.HealthStatusOk {
-		c.Set(fiber.HeaderRetryAfter, "5")
-		c.Status(http.StatusServiceUnavailable)
-	}
-	return c.JSON(h)
+	return h
 }
 
 // databaseFault says what is wrong with the database, in words that name neither its address nor its user.

@@ -22,21 +22,38 @@ func TestHealth(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	redis := error(nil)
-	h := newAPI(t, func(s *Server) { s.Redis = func(context.Context) error { return redis } })
+	redis, asked := error(nil), 0
+	h := newAPI(t, func(s *Server) {
+		s.Redis = func(context.Context) error {
+			asked++
+			return redis
+		}
+	})
+	later := func() { h.Server.readiness.until = time.Now() }
 	var health gen.Health
 	h.raw("GET", "/readyz", "", nil).status(200).into(&health)
 	require.Equal(t, map[string]string{"database": "ok", "redis": "ok"}, health.Checks)
+	for range 10 {
+		h.raw("GET", "/readyz", "", nil).status(200)
+	}
+	require.Equal(t, 1, asked, "who asks again within a second gets the last answer")
 
 	redis = errors.New("redis://:password@host refused")
+	later()
 	a := h.raw("GET", "/readyz", "", nil).status(200)
 	require.NotContains(t, string(a.Body), "password")
 	a.into(&health)
 	require.NotEqual(t, "ok", health.Checks["redis"])
 
 	require.NoError(t, h.Server.Store.Close())
-	h.raw("GET", "/readyz", "", nil).status(503).into(&health)
-	require.Equal(t, gen.HealthStatusUnavailable, health.Status)
+	later()
+	for range 2 {
+		a := h.raw("GET", "/readyz", "", nil).status(503)
+		require.Equal(t, "5", a.Header.Get("Retry-After"))
+		a.into(&health)
+		require.Equal(t, gen.HealthStatusUnavailable, health.Status)
+	}
+	require.Equal(t, 3, asked)
 	h.raw("GET", "/healthz", "", nil).status(200)
 }
 

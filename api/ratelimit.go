@@ -27,6 +27,9 @@ const (
 	// secret must not keep the others' deliveries out. A confirmation code that people chose might be guessed.
 	wrongProofBurst = 100
 	wrongProofEvery = time.Second
+	// What nobody knows and who asks proves nothing: webhooks of no channel, pages of no CRM. Looking for it costs a query.
+	strangerBurst = 1000
+	strangerEvery = 10 * time.Millisecond
 
 	maxLimited = 10_000
 )
@@ -56,12 +59,15 @@ func newLimits[K comparable](burst int, every time.Duration, now func() time.Tim
 	}
 }
 
-// limits makes what the server counts with.
+// limits makes what the server counts with, and what keeps it from asking twice.
 func (s *Server) limits() {
 	s.calls = newRate[uuid.UUID](s.Options.CallsPerSecond)
 	s.wrongKeys = newLimits[netip.Prefix](wrongKeyBurst, wrongKeyEvery, time.Now)
 	s.wrongStates = newLimits[netip.Prefix](wrongStateBurst, wrongStateEvery, time.Now)
 	s.wrongProofs = newLimits[door](wrongProofBurst, wrongProofEvery, time.Now)
+	s.strangers = newLimits[netip.Prefix](strangerBurst, strangerEvery, time.Now)
+	s.noHooks = newGlimpses[hookAddress, struct{}](time.Now)
+	s.origins = newGlimpses[string, bool](time.Now)
 }
 
 // newRate allows so many requests a second, and twice as many at once. 0 or less: any number.

@@ -35,9 +35,13 @@ type Server struct {
 	calls       *limits[uuid.UUID] // of an environment; nil: any number
 	wrongKeys   *limits[netip.Prefix]
 	wrongProofs *limits[door]
-	wrongStates *limits[netip.Prefix] // of login windows
-	streams     shares                // of events
-	uploads     shares                // of files
+	wrongStates *limits[netip.Prefix]            // of login windows
+	strangers   *limits[netip.Prefix]            // what nobody knows, looked up for anybody
+	noHooks     *glimpses[hookAddress, struct{}] // where no channel is
+	origins     *glimpses[string, bool]          // whether a CRM's page is there
+	streams     shares                           // of events
+	uploads     shares                           // of files
+	readiness   readiness
 
 	strangeProxy sync.Once
 }
