@@ -114,8 +114,14 @@ func TestChats_S1_10(t *testing.T) {
 	f := newChatFloor(t)
 	id := f.Writes(f.channel, "u")
 	f.Set(func(e *store.Environment) { e.ChatsEnabled = false })
-	p := f.h.call("GET", "/chats", f.ann, nil).problem(409)
-	assert.Equal(t, "chats are switched off", p.Title)
+	contact := f.list(f.boss, "")[0].Contact.ID.String()
+	for path, administrators := range map[string]int{
+		"/chats": 200, "/chats/" + id.String(): 200, "/chats/" + id.String() + "/messages": 200, "/contacts": 200, "/contacts/" + contact: 200,
+		"/media/" + uuid.NewString() + "/0": 404,
+	} {
+		assert.Equal(t, "chats are switched off", f.h.call("GET", path, f.ann, nil).problem(409).Title, path)
+		f.h.call("GET", path, f.boss, nil).status(administrators)
+	}
 	f.do(f.ann, id, "accept", nil).problem(409)
 	f.do(f.boss, id, "close", nil).problem(409)
 	require.Len(t, f.list(f.boss, ""), 1, "administrators still read")

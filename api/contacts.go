@@ -49,7 +49,8 @@ func (s *Server) GetContact(ctx context.Context, r gen.GetContactRequestObject) 
 	return gen.GetContact200JSONResponse(contactAnswer(contact, e.CRMState)), nil
 }
 
-// contactsOf is the caller and which contacts he may see. A session of an agent who serves no chats sees none.
+// contactsOf is the caller and which contacts he may see. A session of an agent who serves no chats sees none, and while chats
+// are switched off no agent does (S1.10).
 func contactsOf(ctx context.Context) (caller, store.ContactFilter, error) {
 	c, err := callerOf(ctx)
 	if err != nil || c.Role != chat.AgentRole {
@@ -58,7 +59,7 @@ func contactsOf(ctx context.Context) (caller, store.ContactFilter, error) {
 	if c.AgentID == uuid.Nil {
 		return c, store.ContactFilter{}, forbidden("Only agents and administrators see contacts.")
 	}
-	return c, store.ContactFilter{Agent: c.AgentID}, nil
+	return c, store.ContactFilter{Agent: c.AgentID}, chatsOn(c)
 }
 
 func contactAnswer(k *store.KnownContact, crmState string) gen.Contact {

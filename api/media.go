@@ -64,7 +64,7 @@ func (s *Server) linkedMedia(c *fiber.Ctx) error {
 
 // getMedia gives out a file to who may see its chat. The messenger's own address, which may hold a token, is never shown.
 func (s *Server) getMedia(c *fiber.Ctx) error {
-	who, err := callerOf(c.UserContext())
+	who, v, err := s.viewer(c.UserContext())
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (s *Server) getMedia(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	f, err := s.visibleFile(c.UserContext(), who, entry, index)
+	f, err := s.visibleFile(c.UserContext(), who, v, entry, index)
 	if err != nil {
 		return err
 	}
@@ -89,12 +89,12 @@ func mediaAddress(c *fiber.Ctx) (entry uuid.UUID, index int, err error) {
 }
 
 // visibleFile finds a file if the caller may see its chat; otherwise it is not there.
-func (s *Server) visibleFile(ctx context.Context, who caller, entry uuid.UUID, index int) (*store.StoredFile, error) {
+func (s *Server) visibleFile(ctx context.Context, who caller, v store.Viewer, entry uuid.UUID, index int) (*store.StoredFile, error) {
 	f, err := s.Store.File(ctx, who.Environment, entry, index)
 	if err != nil {
 		return nil, storeProblem(err, "attachment")
 	}
-	_, err = s.Store.ChatFor(ctx, who.Environment, f.ChatID, store.Viewer{Agent: who.AgentID, All: who.Role != chat.AgentRole})
+	_, err = s.Store.ChatFor(ctx, who.Environment, f.ChatID, v)
 	return f, storeProblem(err, "attachment")
 }
 
@@ -188,11 +188,11 @@ func mediaHeaders(c *fiber.Ctx, f *store.StoredFile) {
 
 // RetryMedia has a file that could not be fetched tried again.
 func (s *Server) RetryMedia(ctx context.Context, r gen.RetryMediaRequestObject) (gen.RetryMediaResponseObject, error) {
-	who, _, err := s.actor(ctx)
+	who, v, err := s.actor(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.visibleFile(ctx, who, r.EntryID, r.Index); err != nil {
+	if _, err := s.visibleFile(ctx, who, v, r.EntryID, r.Index); err != nil {
 		return nil, err
 	}
 	f, err := s.Jobs.RetryFile(ctx, who.Environment, r.EntryID, r.Index)
