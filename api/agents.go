@@ -176,15 +176,14 @@ func agentFaults(a *store.Agent) error {
 
 // agentProblem: what is not there when an agent is stored may be a channel or his group.
 func agentProblem(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		switch {
-		case strings.Contains(err.Error(), "channel_ids"):
-			return invalid(field("channel_ids", "one of these channels is not there")).because(err)
-		case strings.Contains(err.Error(), "agent group"):
-			return invalid(field("group_id", "there is no such group")).because(err)
-		}
+	switch {
+	case errors.Is(err, store.ErrNoSuchChannels):
+		return invalid(field("channel_ids", "one of these channels is not there")).because(err)
+	case errors.Is(err, store.ErrNoSuchGroup):
+		return invalid(field("group_id", "there is no such group")).because(err)
+	default:
+		return storeProblem(err, "agent")
 	}
-	return storeProblem(err, "agent")
 }
 
 func (s *Server) showAgent(ctx context.Context, c caller, id uuid.UUID) (gen.Agent, error) {

@@ -116,7 +116,7 @@ func queueFaults(q *store.Queue) error {
 
 // queueProblem: what is not there when a queue is stored may be an agent of the list.
 func queueProblem(err error) error {
-	if errors.Is(err, store.ErrNotFound) && strings.Contains(err.Error(), "agent_ids") {
+	if errors.Is(err, store.ErrNoSuchAgents) {
 		return invalid(field("agent_ids", "one of these agents is not there")).because(err)
 	}
 	return storeProblem(err, "queue")

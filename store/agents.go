@@ -12,6 +12,13 @@ import (
 	"waggle/chat"
 )
 
+// The ErrNotFound of what an agent or a queue is to be stored with.
+var (
+	ErrNoSuchChannels = fmt.Errorf("a channel the agent is to serve: %w", ErrNotFound)
+	ErrNoSuchGroup    = fmt.Errorf("the agent's group: %w", ErrNotFound)
+	ErrNoSuchAgents   = fmt.Errorf("an agent of the queue: %w", ErrNotFound)
+)
+
 // AgentCard is an agent with what the card shows beside him.
 type AgentCard struct {
 	Agent
@@ -99,7 +106,8 @@ func (s *Store) agentCards(ctx context.Context, environment uuid.UUID, agents []
 }
 
 // CreateAgent adds an agent, whose ID is made here, with the channels he serves. A CRM user who is an agent already is
-// ErrConflict; one who was deleted comes back under his former id. A channel or group that is not there is ErrNotFound.
+// ErrConflict; one who was deleted comes back under his former id. A channel or group that is not there is ErrNoSuchChannels or
+// ErrNoSuchGroup.
 func (s *Store) CreateAgent(ctx context.Context, a *Agent, channels []uuid.UUID) error {
 	a.ID = newID()
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -221,7 +229,7 @@ func (s *Store) setAgentChannels(ctx context.Context, tx bun.Tx, environment, ag
 			return err
 		}
 		if n != len(channels) {
-			return fmt.Errorf("a channel of channel_ids: %w", ErrNotFound)
+			return ErrNoSuchChannels
 		}
 	}
 	if _, err := tx.NewDelete().Model((*AgentChannel)(nil)).Where("environment_id = ?", environment).Where("agent_id = ?", agent).Exec(ctx); err != nil {
@@ -244,19 +252,19 @@ func (s *Store) groupExists(ctx context.Context, tx bun.Tx, environment, group u
 	}
 	found, err := tx.NewSelect().Model((*AgentGroup)(nil)).Where("environment_id = ?", environment).Where("id = ?", group).Exists(ctx)
 	if err == nil && !found {
-		err = fmt.Errorf("agent group %s: %w", group, ErrNotFound)
+		err = ErrNoSuchGroup
 	}
 	return err
 }
 
-// agentsExist makes sure that every one of these different agents is one of the environment's.
+// agentsExist makes sure that every one of these different agents is one of the environment's: ErrNoSuchAgents otherwise.
 func (s *Store) agentsExist(ctx context.Context, tx bun.Tx, environment uuid.UUID, agents []uuid.UUID) error {
 	if len(agents) == 0 {
 		return nil
 	}
 	n, err := tx.NewSelect().Model((*Agent)(nil)).Where("environment_id = ?", environment).Where("id IN (?)", bun.List(agents)).Where("deleted_at IS NULL").Count(ctx)
 	if err == nil && n != len(agents) {
-		err = fmt.Errorf("an agent of agent_ids: %w", ErrNotFound)
+		err = ErrNoSuchAgents
 	}
 	return err
 }
