@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strings"
 
 	"waggle/api/gen"
 	"waggle/chat"
@@ -33,7 +32,7 @@ func (s *Server) CreateAgentGroup(ctx context.Context, r gen.CreateAgentGroupReq
 		return nil, err
 	}
 	g := &store.AgentGroup{EnvironmentID: c.Environment, Name: chat.Storable(r.Body.Name), Position: valueOr(r.Body.Position, 0)}
-	if err := groupFaults(g); err != nil {
+	if err := named(g.Name); err != nil {
 		return nil, err
 	}
 	if err := s.Store.CreateAgentGroup(ctx, g); err != nil {
@@ -66,7 +65,7 @@ func (s *Server) PatchAgentGroup(ctx context.Context, r gen.PatchAgentGroupReque
 		return nil, storeProblem(err, "agent group")
 	}
 	g.Name, g.Position = chat.Storable(valueOr(r.Body.Name, g.Name)), valueOr(r.Body.Position, g.Position)
-	if err := groupFaults(g); err != nil {
+	if err := named(g.Name); err != nil {
 		return nil, err
 	}
 	if err := s.Store.ChangeAgentGroup(ctx, g); err != nil {
@@ -85,20 +84,6 @@ func (s *Server) DeleteAgentGroup(ctx context.Context, r gen.DeleteAgentGroupReq
 		return nil, storeProblem(err, "agent group")
 	}
 	return gen.DeleteAgentGroup204Response{}, nil
-}
-
-func groupFaults(g *store.AgentGroup) error {
-	var wrong []gen.FieldError
-	if strings.TrimSpace(g.Name) == "" {
-		wrong = append(wrong, field("name", "a name is required"))
-	}
-	if g.Position < 0 {
-		wrong = append(wrong, field("position", "0 or more"))
-	}
-	if len(wrong) > 0 {
-		return invalid(wrong...)
-	}
-	return nil
 }
 
 func groupAnswer(g *store.AgentGroup) gen.AgentGroup {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -43,7 +42,7 @@ func (s *Server) CreateAgent(ctx context.Context, r gen.CreateAgentRequestObject
 		Nickname: chat.Storable(valueOr(in.Nickname, "")), Enabled: valueOr(in.Enabled, true), Status: chat.Offline,
 		MaxLoad: in.MaxLoad, GroupID: idOf(in.GroupID),
 	}
-	if err := agentFaults(a); err != nil {
+	if err := named(a.Name); err != nil {
 		return nil, err
 	}
 	if err := s.Store.CreateAgent(ctx, a, in.ChannelIds); err != nil {
@@ -76,7 +75,7 @@ func (s *Server) PatchAgent(ctx context.Context, r gen.PatchAgentRequestObject) 
 	}
 	a := card.Agent
 	applyAgentPatch(&a, r.Body)
-	if err := agentFaults(&a); err != nil {
+	if err := named(a.Name); err != nil {
 		return nil, err
 	}
 	returned, err := s.Store.ChangeAgent(ctx, &a, r.Body.ChannelIds)
@@ -125,9 +124,6 @@ func (s *Server) PatchAgentStatus(ctx context.Context, r gen.PatchAgentStatusReq
 	if err != nil {
 		return nil, err
 	}
-	if !r.Body.Status.Valid() {
-		return nil, invalid(field("status", "choose active, inactive or offline"))
-	}
 	if err := s.Store.SetAgentStatus(ctx, c.Environment, r.ID, chat.AgentStatus(r.Body.Status)); err != nil {
 		return nil, storeProblem(err, "agent")
 	}
@@ -158,20 +154,6 @@ func himselfOrAdministrator(ctx context.Context, agent uuid.UUID) (caller, error
 		return c, nil
 	}
 	return withRole(ctx, "An agent sets his own status only.", chat.Administrator, chat.ChatAdministrator)
-}
-
-func agentFaults(a *store.Agent) error {
-	var wrong []gen.FieldError
-	if strings.TrimSpace(a.Name) == "" {
-		wrong = append(wrong, field("name", "a name is required"))
-	}
-	if a.MaxLoad != nil && *a.MaxLoad < 0 {
-		wrong = append(wrong, field("max_load", "0 or more; empty: SimultaneousChats counts"))
-	}
-	if len(wrong) > 0 {
-		return invalid(wrong...)
-	}
-	return nil
 }
 
 // agentProblem: what is not there when an agent is stored may be a channel or his group.

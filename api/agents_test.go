@@ -211,7 +211,8 @@ func TestAgentGroups(t *testing.T) {
 	require.Nil(t, list.NextCursor)
 	tm.do("PATCH", "/agent-groups/"+last.ID.String(), map[string]any{"position": 0, "name": "Renamed"}, 200, &last)
 	require.Equal(t, "Renamed", last.Name)
-	tm.call("PATCH", "/agent-groups/"+last.ID.String(), tm.Key, map[string]any{"position": -1}).faults()
+	require.Equal(t, []string{"position"}, tm.call("PATCH", "/agent-groups/"+last.ID.String(), tm.Key, map[string]any{"position": -1}).faults())
+	require.Equal(t, []string{"name"}, tm.call("PATCH", "/agent-groups/"+last.ID.String(), tm.Key, map[string]any{"name": " "}).faults())
 
 	var a gen.Agent
 	tm.do("POST", "/agents", map[string]any{"name": "Ann", "group_id": last.ID}, 201, &a)

@@ -49,6 +49,14 @@ func invalid(at ...gen.FieldError) *problem {
 // field names one field at fault.
 func field(name, reason string) gen.FieldError { return gen.FieldError{Field: name, Reason: reason} }
 
+// named refuses a name of nothing but spaces; the contract says how long one is.
+func named(name string) error {
+	if strings.TrimSpace(name) == "" {
+		return invalid(field("name", "a name is required"))
+	}
+	return nil
+}
+
 // conflict is the 409 of a state that does not allow the request.
 func conflict(kind, detail string) *problem { return fail(http.StatusConflict, kind, detail) }
 

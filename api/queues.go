@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -37,7 +36,7 @@ func (s *Server) CreateQueue(ctx context.Context, r gen.CreateQueueRequestObject
 		EnvironmentID: c.Environment, Name: chat.Storable(r.Body.Name), Rule: chat.RoutingRule(valueOr(r.Body.RoutingRule, gen.RoutingRuleToAnAvailableAgent)),
 		TimeoutMinutes: r.Body.CompletionTimeoutMinutes,
 	}
-	if err := queueFaults(q); err != nil {
+	if err := named(q.Name); err != nil {
 		return nil, err
 	}
 	if err := s.Store.CreateQueue(ctx, q, r.Body.AgentIds); err != nil {
@@ -73,7 +72,7 @@ func (s *Server) PatchQueue(ctx context.Context, r gen.PatchQueueRequestObject) 
 	if minutes := r.Body.CompletionTimeoutMinutes; minutes.IsSpecified() {
 		q.TimeoutMinutes = valueOrNil(minutes)
 	}
-	if err := queueFaults(q); err != nil {
+	if err := named(q.Name); err != nil {
 		return nil, err
 	}
 	if err := s.Store.ChangeQueue(ctx, q, r.Body.AgentIds); err != nil {
@@ -95,23 +94,6 @@ func (s *Server) DeleteQueue(ctx context.Context, r gen.DeleteQueueRequestObject
 	}
 	s.queueChanged(c, r.ID)
 	return gen.DeleteQueue204Response{}, nil
-}
-
-func queueFaults(q *store.Queue) error {
-	var wrong []gen.FieldError
-	if strings.TrimSpace(q.Name) == "" {
-		wrong = append(wrong, field("name", "a name is required"))
-	}
-	if !gen.RoutingRule(q.Rule).Valid() {
-		wrong = append(wrong, field("routing_rule", "choose to_all_agents or to_an_available_agent"))
-	}
-	if q.TimeoutMinutes != nil && *q.TimeoutMinutes < 1 {
-		wrong = append(wrong, field("completion_timeout_minutes", "whole minutes, at least 1; empty: the queue closes nothing"))
-	}
-	if len(wrong) > 0 {
-		return invalid(wrong...)
-	}
-	return nil
 }
 
 // queueProblem: what is not there when a queue is stored may be an agent of the list.

@@ -71,22 +71,10 @@ func (s *Server) PatchSettings(ctx context.Context, r gen.PatchSettingsRequestOb
 
 // readSettings checks what the contract's schema does not; siteURL is the normalised one, empty for null.
 func (s *Server) readSettings(in gen.SettingsPatch) (siteURL string, wrong []gen.FieldError) {
-	if in.Display != nil && !in.Display.Valid() {
-		wrong = append(wrong, field("display", "must be popup or section"))
-	}
-	if n, set := given(in.SimultaneousChats); set && n < 0 {
-		wrong = append(wrong, field("simultaneous_chats", "must be 0 (no limit) or more"))
-	}
-	if n, set := given(in.OperatorAcceptChatTimeout); set && n < 1 {
-		wrong = append(wrong, field("operator_accept_chat_timeout", "must be at least 1 minute"))
-	}
 	if address := strings.TrimSpace(valueOr(in.IdentityServerURL, "")); address != "" {
 		if err := s.Options.checkURL(address); err != nil {
 			wrong = append(wrong, field("identity_server_url", err.Error()))
 		}
-	}
-	if n, set := given(in.BotTimeoutMinutes); set && n < 0 {
-		wrong = append(wrong, field("bot_timeout_minutes", "must be 0 (never) or more"))
 	}
 	if address, set := given(in.SiteURL); set {
 		root, prefix, err := chat.CRMAddress(address, s.Options.allowHTTP())

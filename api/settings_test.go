@@ -51,7 +51,8 @@ func TestChangingSettings(t *testing.T) {
 	require.Equal(t, "https://crm.acme.example/0", *patch(body{"site_url": nil}).SiteURL.Value, "S3.43")
 
 	require.Equal(t, []string{"display"}, h.call("PATCH", "/settings", key, body{"display": "bubble"}).faults(), "S1.11")
-	require.Equal(t, []string{"simultaneous_chats"}, h.call("PATCH", "/settings", key, body{"simultaneous_chats": -1}).faults())
+	require.Equal(t, []string{"bot_timeout_minutes", "operator_accept_chat_timeout", "simultaneous_chats"},
+		h.call("PATCH", "/settings", key, body{"simultaneous_chats": -1, "operator_accept_chat_timeout": 0, "bot_timeout_minutes": -1}).sortedFaults())
 	require.Equal(t, []string{"site_url"}, h.call("PATCH", "/settings", key, body{"site_url": "https:///0"}).faults(), "S3.43 missing host")
 }
 

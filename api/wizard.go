@@ -88,13 +88,7 @@ func (s *Server) FinishWizard(ctx context.Context, r gen.FinishWizardRequestObje
 	if err != nil {
 		return nil, err
 	}
-	revision := 0
-	if in.Revision != nil {
-		if revision = int(*in.Revision); revision < 1 {
-			return nil, invalid(field("revision", "must be the revision of a run of the wizard"))
-		}
-	}
-	f, replayed, err := s.Store.FinishWizard(ctx, c.Environment, revision, readAnswers(in), i)
+	f, replayed, err := s.Store.FinishWizard(ctx, c.Environment, int(valueOr(in.Revision, 0)), readAnswers(in), i)
 	if err != nil {
 		return nil, s.wizardProblem(err)
 	}

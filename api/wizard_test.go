@@ -216,6 +216,7 @@ func TestFinishPrompts(t *testing.T) {
 	h.Server.CancelTasks = func(_ context.Context, ids []uuid.UUID) { gone = append(gone, ids...) }
 	key := h.step1(h.secretKey())
 	h.call("PUT", "/wizard/waiting-periods", key, body{"client": body{"enabled": true, "minutes": 5}, "agent": body{"enabled": true, "minutes": 3}}).status(200)
+	require.Equal(t, []string{"revision"}, h.call("POST", "/wizard/finish", key, body{"revision": 0}).faults())
 	first := h.call("POST", "/wizard/finish", key, body{"revision": 1}).status(200)
 	require.Equal(t, string(first.Body), string(h.call("POST", "/wizard/finish", key, body{"revision": 1}).status(200).Body), "S0.33")
 
