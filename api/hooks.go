@@ -20,13 +20,10 @@ const (
 	retryDeliveries = 1                // s
 )
 
-// hooks is where messengers deliver.
-const hooks = "/hooks"
-
 // mountHooks mounts where messengers deliver. GET is for those that check the address with a challenge.
 func (s *Server) mountHooks(r fiber.Router) {
-	r.Get(hooks+"/:kind/:channel_id", s.receiveHook)
-	r.Post(hooks+"/:kind/:channel_id", s.receiveHook)
+	r.Get(jobs.Hooks+"/:kind/:channel_id", s.receiveHook)
+	r.Post(jobs.Hooks+"/:kind/:channel_id", s.receiveHook)
 }
 
 // receiveHook authenticates, parses and stores one delivery before it answers 2xx. What a channel that is not Active gets is

@@ -19,6 +19,7 @@ import (
 
 	"waggle/api/gen"
 	"waggle/chat"
+	"waggle/jobs"
 	"waggle/media"
 	"waggle/store"
 )
@@ -29,11 +30,6 @@ const (
 	// linkLife is how long a link to a file opens it: long enough to play what is on the page.
 	linkLife = 15 * time.Minute
 )
-
-// MediaURL is where the attachment with this index of a timeline entry is served; public is our public address.
-func MediaURL(public string, entry uuid.UUID, index int) string {
-	return public + base + "/media/" + entry.String() + "/" + strconv.Itoa(index)
-}
 
 // mountMedia mounts the attachments, behind authentication.
 func (s *Server) mountMedia(r fiber.Router) {
@@ -224,7 +220,7 @@ func (s *Server) attachmentAnswers(files []store.File) []gen.Attachment {
 
 // fileAnswer adds to an attachment what is known of its file.
 func (s *Server) fileAnswer(a *gen.Attachment, f *store.StoredFile) {
-	state, url := gen.AttachmentState(f.State), MediaURL("", f.EntryID, f.N)
+	state, url := gen.AttachmentState(f.State), jobs.MediaPath(f.EntryID, f.N)
 	a.State, a.Error, a.URL = &state, orNull(f.Error), &url
 	if f.State != chat.FileStored {
 		return
@@ -232,7 +228,7 @@ func (s *Server) fileAnswer(a *gen.Attachment, f *store.StoredFile) {
 	a.Kind, a.Mime, a.Size = f.Kind, &f.MIME, &f.Size
 	link, err := s.Store.MediaLink(f.EnvironmentID, f.EntryID, f.N, time.Now().Add(linkLife))
 	if err != nil {
-		s.Log.Error("no link could be made to a file; it is served to sessions", "file", f.ID, "error", err)
+		s.log().Error("no link could be made to a file; it is served to sessions", "file", f.ID, "error", err)
 		return
 	}
 	link = url + "?link=" + link

@@ -14,6 +14,7 @@ import (
 	"waggle/api/gen"
 	"waggle/channels/telegram/telegramtest"
 	"waggle/chat"
+	"waggle/jobs"
 )
 
 const picture = "\x89PNG\r\n\x1a\n and the rest of it"
@@ -47,7 +48,7 @@ func (m *withMedia) fetch() {
 	require.NoError(m.t, err)
 }
 
-func mediaPath(message uuid.UUID, n int) string { return MediaURL("", message, n)[len(base):] }
+func mediaPath(message uuid.UUID, n int) string { return jobs.MediaPath(message, n)[len(base):] }
 
 func TestMedia_S4_8(t *testing.T) {
 	m := newMedia(t)

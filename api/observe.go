@@ -11,6 +11,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+
+	"waggle/jobs"
 )
 
 const (
@@ -145,7 +147,7 @@ func levelOf(path string, status int, took time.Duration) slog.Level {
 	}
 }
 
-func isHook(path string) bool { return strings.HasPrefix(path, hooks+"/") }
+func isHook(path string) bool { return strings.HasPrefix(path, jobs.Hooks+"/") }
 
 // isProbe tells the calls that machines make every few seconds; they are worth a line only when they fail.
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }

@@ -9,8 +9,11 @@ import (
 	"waggle/store"
 )
 
+// Hooks is where messengers deliver, below our public address.
+const Hooks = "/hooks"
+
 // HookPath is where a channel's webhooks arrive, below our public address.
-func HookPath(ch *store.Channel) string { return "/hooks/" + ch.Kind + "/" + ch.ID.String() }
+func HookPath(ch *store.Channel) string { return Hooks + "/" + ch.Kind + "/" + ch.ID.String() }
 
 // OpenChannel gives the adapter's view of a channel: all fields with the secrets in clear, and its webhook's public address,
 // empty where this installation has none.

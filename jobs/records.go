@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,9 +188,14 @@ func (r *records) text(m *store.PushMessage) string {
 	for _, f := range m.Files {
 		line := attachmentName(f.Name, f.Kind)
 		if f.Ref != "" && r.public != "" {
-			line = fmt.Sprintf("%s: %s/api/v1/media/%s/%d", line, r.public, f.Entry, f.Index)
+			line += ": " + r.public + MediaPath(f.Entry, f.Index)
 		}
 		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// MediaPath is where the attachment with this index of a timeline entry is served, below our public address.
+func MediaPath(entry uuid.UUID, index int) string {
+	return "/api/v1/media/" + entry.String() + "/" + strconv.Itoa(index)
 }
