@@ -32,7 +32,7 @@ func (s *Server) PatchChannel(ctx context.Context, r gen.PatchChannelRequestObje
 	if err := s.Store.ChangeChannel(ctx, ch.EnvironmentID, ch.ID, settings); err != nil {
 		return nil, storeProblem(err, "channel")
 	}
-	s.Jobs.Hints.Publish(jobs.Event{Type: "channel", Environment: ch.EnvironmentID, ID: ch.ID, AgentID: jobs.Administrators})
+	s.Jobs.Hints.Publish(jobs.Event{Type: "channel", Environment: ch.EnvironmentID, ID: ch.ID})
 	if settings.Queue != nil {
 		s.Jobs.Hints.Look(jobs.Look{At: jobs.LookRoute, Environment: ch.EnvironmentID})
 	}

@@ -191,7 +191,7 @@ func concerns(e *jobs.Event, who caller, queues map[uuid.UUID]bool) bool {
 		return true
 	}
 	switch e.Type {
-	case "configuration", "process", "job", "failure", "alert":
+	case "configuration", "channel", "process", "job", "failure", "alert":
 		return false
 	}
 	if e.AgentID == uuid.Nil && e.QueueID == uuid.Nil {

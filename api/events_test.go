@@ -110,6 +110,7 @@ func TestWhoIsConcerned(t *testing.T) {
 		"when he gets another queue's":        {chat.AgentRole, jobs.Event{Type: "chat", AgentID: me, QueueID: foreign}, true},
 		"not by the administrator's business": {chat.AgentRole, jobs.Event{Type: "job"}, false},
 		"not by an alert, which is one too":   {chat.AgentRole, jobs.Event{Type: "alert"}, false},
+		"nor by a channel he cannot fetch":    {chat.AgentRole, jobs.Event{Type: "channel"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, tc.want, concerns(&tc.event, caller{Role: tc.role, AgentID: me}, map[uuid.UUID]bool{queue: true}))

@@ -1402,12 +1402,14 @@ type Event struct {
 	ID *openapi_types.UUID `json:"id,omitempty"`
 
 	// Type `alert`: a channel or the CRM is in trouble, and an administrator must act. `resync`: something may have been
-	// missed, fetch everything again. The others name what changed.
+	// missed, fetch everything again. The others name what changed; agents are told of chats, messages, agents and
+	// queues.
 	Type EventType `json:"type"`
 }
 
 // EventType `alert`: a channel or the CRM is in trouble, and an administrator must act. `resync`: something may have been
-// missed, fetch everything again. The others name what changed.
+// missed, fetch everything again. The others name what changed; agents are told of chats, messages, agents and
+// queues.
 type EventType string
 
 // Failure Something that did not get through.
