@@ -14,7 +14,8 @@ import (
 // maxToken is the longest bearer looked up. CRMs may choose their own API keys.
 const maxToken = 512
 
-// authenticate finds out who calls. It is mounted behind the only operation that needs no key.
+// authenticate finds out who calls. The token request, which needs no key, passes through it to its handler; a file that is asked
+// for by its link has been given out before.
 //
 //   - A secret key is its environment's administrator until the environment has an API key (design §4); afterwards it opens
 //     the wizard only: see onlyWizard. Where the environment is set up by login and password it never gets one, and the

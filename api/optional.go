@@ -16,7 +16,7 @@ func valueOr[T any](v *T, otherwise T) T {
 // idOf is an optional id; the zero UUID where there is none.
 func idOf(id *uuid.UUID) uuid.UUID { return valueOr(id, uuid.Nil) }
 
-// idOrNull is the answer's null for no id.
+// idOrNull is an id as answers show it: null where there is none.
 func idOrNull(id uuid.UUID) *uuid.UUID {
 	if id == uuid.Nil {
 		return nil

@@ -40,7 +40,7 @@ func (s *Server) CreateSession(ctx context.Context, r gen.CreateSessionRequestOb
 		return nil, err
 	}
 	return gen.CreateSession201JSONResponse{
-		Token: token, ExpiresAt: session.ExpiresAt.Time, Role: gen.Role(session.Role), AgentID: orNil(session.AgentID),
+		Token: token, ExpiresAt: session.ExpiresAt.Time, Role: gen.Role(session.Role), AgentID: idOrNull(session.AgentID),
 	}, nil
 }
 
@@ -63,14 +63,6 @@ func agentField(in store.NewSession) string {
 		return "agent_id"
 	}
 	return "crm_user_id"
-}
-
-// orNil is an id as answers show it: null where there is none.
-func orNil(id uuid.UUID) *uuid.UUID {
-	if id == uuid.Nil {
-		return nil
-	}
-	return &id
 }
 
 // RevokeCurrentSession logs a browser out; its event stream ends too.
