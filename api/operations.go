@@ -30,7 +30,16 @@ func (s *Server) mountOperations(app *fiber.App) {
 	}
 	app.Get("/healthz", s.health)
 	app.Get("/readyz", s.ready)
-	app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})))
+	app.Get("/metrics", s.limitScrapes, adaptor.HTTPHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+}
+
+// limitScrapes lets few read the metrics at once.
+func (s *Server) limitScrapes(c *fiber.Ctx) error {
+	if !s.scrapes.take(everybody, maxScrapes) {
+		return tooMany("readers of the metrics", time.Second)
+	}
+	defer s.scrapes.give(everybody)
+	return c.Next()
 }
 
 // health says that the process lives, and which version it is. It asks nobody: a slow database is no reason to restart.

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"waggle/api/gen"
@@ -61,6 +63,28 @@ func TestMetrics(t *testing.T) {
 	h := newAPI(t)
 	h.Server.Jobs.Metrics.Runs.WithLabelValues("route", "ok").Inc()
 	require.Contains(t, string(h.raw("GET", "/metrics", "", nil).status(200).Body), "waggle_job_runs_total")
+}
+
+func TestFewReadTheMetricsAtOnce(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	h := newAPI(t)
+	h.Server.Metrics.(*prometheus.Registry).MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "slow", Help: "Slow."}, func() float64 {
+		begun <- struct{}{}
+		<-end
+		return 1
+	}))
+	var readers sync.WaitGroup
+	for range maxScrapes {
+		readers.Go(func() { h.raw("GET", "/metrics", "", nil).status(200) })
+		<-begun
+	}
+	a := h.raw("GET", "/metrics", "", nil)
+	a.problem(429)
+	require.Equal(t, "1", a.Header.Get("Retry-After"))
+	close(end)
+	readers.Wait()
+	go func() { <-begun }()
+	h.raw("GET", "/metrics", "", nil).status(200)
 }
 
 func TestM_1_DocsShowEveryCall(t *testing.T) {

@@ -41,6 +41,7 @@ type Server struct {
 	origins     *glimpses[string, bool]          // whether a CRM's page is there
 	streams     shares                           // of events
 	uploads     shares                           // of files
+	scrapes     shares                           // of metrics
 	readiness   readiness
 
 	strangeProxy sync.Once
