@@ -56,7 +56,7 @@ func (s *Server) App() *fiber.App {
 		// Nobody sends us forms; reading them would make files.
 		DisablePreParseMultipartForm: true,
 	})
-	app.Use(s.observe, secureHeaders, refuseBodies)
+	app.Use(s.observe, secureHeaders, readFilesOn, refuseBodies)
 	s.mountOperations(app)
 	s.mountDocs(app, spec)
 	if s.Options.MovableClock {

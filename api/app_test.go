@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -145,5 +146,18 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			require.Positive(t, limit, name)
 			require.LessOrEqual(t, limit, time.Minute, name)
 		}
+	}
+}
+
+// A file that nobody may send is refused, not cut off: most clients tell a reset connection from an answer badly.
+func TestARefusedFileIsReadToItsEnd(t *testing.T) {
+	h := newAPI(t)
+	address := h.serve()
+	file := strings.Repeat("x", 2*maxRead)
+	for who, want := range map[string]int{"wsk_unknown": 401, h.secretKey(): 409} { // 409: its chats are off
+		w := dial(t, address)
+		require.NoError(t, w.send(fmt.Sprintf("POST /api/v1/chats/%s/files?name=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
+			uuid.New(), who, len(file), file)))
+		require.Equal(t, want, w.status())
 	}
 }

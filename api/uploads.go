@@ -87,6 +87,15 @@ func tooLarge(c *fiber.Ctx, stream io.Reader) error {
 	return fiber.ErrRequestEntityTooLarge
 }
 
+// readFilesOn reads a file that was refused, by whoever, before it was read to its end on for a while, as in takeBody.
+func readFilesOn(c *fiber.Ctx) error {
+	err := c.Next()
+	if err != nil && isUpload(c) {
+		readOn(c, c.Context().RequestBodyStream())
+	}
+	return err
+}
+
 // readOn reads what is left of a body that is refused, if that is not much.
 func readOn(c *fiber.Ctx, stream io.Reader) {
 	if size := c.Request().Header.ContentLength(); stream != nil && size >= 0 && size <= 2*maxRead {
@@ -101,22 +110,16 @@ func (s *Server) uploadFile(c *fiber.Ctx) error {
 		err = tooMany("uploads at once", uploadsRetry)
 	}
 	if err != nil {
-		return tooSoon(c, err)
+		return err
 	}
 	defer s.uploads.give(f.EnvironmentID)
 	ctx, cancel := context.WithTimeout(context.Background(), uploadDeadline)
 	defer cancel()
 	content, size := uploadOf(ctx, c)
 	if err := s.Jobs.Upload(ctx, f, content, size, limit); err != nil {
-		return tooSoon(c, uploadProblem(err, limit))
+		return uploadProblem(err, limit)
 	}
 	return c.Status(http.StatusCreated).JSON(gen.UploadedFile{ID: f.ID, Name: f.Name, Kind: f.Kind, Mime: f.MIME, Size: f.Size})
-}
-
-// tooSoon is a refusal before the body was read to its end. It is read on for a while, as in takeBody.
-func tooSoon(c *fiber.Ctx, err error) error {
-	readOn(c, c.Context().RequestBodyStream())
-	return err
 }
 
 // newUpload is the file to be, if the caller may send files to the chat, and how large it may be.
