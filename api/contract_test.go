@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -29,8 +30,19 @@ var contractRouter = sync.OnceValue(func() routers.Router {
 	for _, kind := range []string{"text/html", "image/png"} {
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.FileBodyDecoder) // pages and pictures have no shape
 	}
+	openapi3filter.RegisterBodyDecoder("text/event-stream", lastEvent)
 	return must(legacy.NewRouter(spec))
 })
+
+// lastEvent is what the last event of a stream that has ended says.
+func lastEvent(stream io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (event any, err error) {
+	text, err := io.ReadAll(stream)
+	if err != nil {
+		return nil, err
+	}
+	_, data, _ := strings.Cut(string(text[max(0, bytes.LastIndex(text, []byte("\nevent: "))):]), "\ndata: ")
+	return event, json.Unmarshal([]byte(data), &event)
+}
 
 // operation finds what the contract says about a request, below /api/v1 or not: it does not heed which of the two.
 func operation(r *http.Request) (*routers.Route, map[string]string, error) {

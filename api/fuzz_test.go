@@ -1,12 +1,15 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -23,6 +26,7 @@ import (
 
 	"waggle/api/gen"
 	"waggle/channels/custom"
+	"waggle/jobs"
 )
 
 const (
@@ -40,7 +44,7 @@ var ends = []string{"revokeCurrentSession", "deleteAgent", "putWizardCredentials
 
 // TestFuzzOperations sends every operation of the contract generated requests, sound and hostile, with every kind of bearer. None
 // may be answered 5xx or otherwise than the contract says, show another environment, or leave a text or secret in the log.
-// FUZZ_SECONDS makes it longer, FUZZ_SEED another one.
+// FUZZ_SECONDS makes it longer; FUZZ_SEED repeats a run, whose seed is in its output.
 func TestFuzzOperations(t *testing.T) {
 	f := newFuzzer(t)
 	f.ours = f.tenant("Our")
@@ -80,9 +84,20 @@ type fuzzer struct {
 }
 
 type fuzzed struct {
-	method, path string
+	method, path string // the path without /api/v1
+	under        string // what it is under
 	op           *openapi3.Operation
 	parameters   openapi3.Parameters
+}
+
+// briefHints are hints of one event, after which a stream ends.
+type briefHints struct{ jobs.Hints }
+
+func (briefHints) Subscribe(_ context.Context, environment uuid.UUID) <-chan *jobs.Event {
+	events := make(chan *jobs.Event, 1)
+	events <- &jobs.Event{Type: "queue", Environment: environment}
+	close(events)
+	return events
 }
 
 // syncLog is a log that many write and one reads and empties.
@@ -107,24 +122,28 @@ func (l *syncLog) take() string {
 
 func newFuzzer(t *testing.T) *fuzzer {
 	t.Helper()
-	seed := uint64(1)
-	if n, err := strconv.ParseUint(os.Getenv("FUZZ_SEED"), 10, 64); err == nil {
-		seed = n
+	seed, err := strconv.ParseUint(os.Getenv("FUZZ_SEED"), 10, 64)
+	if err != nil {
+		seed = uint64(rand.Uint32())
 	}
+	t.Logf("FUZZ_SEED=%d", seed)
 	f := &fuzzer{random: rand.New(rand.NewPCG(seed, 0)), log: &syncLog{}, statuses: map[int]int{}, scope: newScope(t)}
 	f.tenants = newTenants(t, func(s *Server) {
 		s.Log = slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		s.Jobs.Log = s.Log
+		s.Jobs.Log, s.Jobs.Hints = s.Log, briefHints{s.Jobs.Hints}
+		s.Channels["custom"] = filed{Adapter: s.Channels["custom"]}
 	})
 	f.foreignKey = f.theirs.Key
 	f.theirs.Key = f.bind(f.foreignKey, "https://other.example.com")
 	spec, err := gen.GetSpec()
 	require.NoError(t, err)
 	for path, item := range spec.Paths.Map() {
+		under := base
+		if item.Servers != nil {
+			under = ""
+		}
 		for method, op := range item.Operations() {
-			if op.OperationID != "streamEvents" { // has no end
-				f.operations = append(f.operations, fuzzed{method, path, op, slices.Concat(item.Parameters, op.Parameters)})
-			}
+			f.operations = append(f.operations, fuzzed{method, path, under, op, slices.Concat(item.Parameters, op.Parameters)})
 		}
 	}
 	slices.SortFunc(f.operations, func(a, b fuzzed) int { return strings.Compare(a.op.OperationID, b.op.OperationID) })
@@ -147,7 +166,7 @@ func (f *fuzzer) send(o fuzzed) {
 	f.log.take()
 	f.seen()
 	f.Server.limits() // what is sent knows no limits
-	a := f.raw(o.method, path, bearer, body, headers...)
+	a := f.exchange(f.request(o.method, path, bearer, body, headers...))
 	f.sent++
 	what := fmt.Sprintf("request %d: %s\n%v\n%q\nanswered %d %s", f.sent, a.what, headers, body, a.Status, a.Body)
 	f.statuses[a.Status]++
@@ -166,6 +185,19 @@ func (f *fuzzer) send(o fuzzed) {
 	if bearer != "" && !raw(o.op) && o.op.OperationID != "requestToken" {
 		f.scope.check(f.ours.Env, o.op.OperationID, f.seen())
 	}
+}
+
+// exchange sends a request over a real connection: an event stream takes its own over.
+func (f *fuzzer) exchange(r *http.Request) *answer {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	require.NoError(f.t, err)
+	defer conn.Close()
+	r.Close = true
+	require.NoError(f.t, r.Write(conn), r.Method+" "+r.RequestURI+fmt.Sprint(r.Header))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), r)
+	require.NoError(f.t, err)
+	return f.answered(r, resp)
 }
 
 // chance is true in n of 100 cases.
@@ -195,10 +227,6 @@ func (f *fuzzer) id(name string) string {
 }
 
 func (f *fuzzer) path(o fuzzed) string {
-	prefix := base
-	if o.op.Servers != nil || o.path[0] == '/' && (raw(o.op) && !strings.HasPrefix(o.path, "/media") && !strings.HasPrefix(o.path, "/chats")) {
-		prefix = ""
-	}
 	var query url.Values = map[string][]string{}
 	path := o.path
 	for _, p := range o.parameters {
@@ -225,7 +253,7 @@ func (f *fuzzer) path(o fuzzed) string {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return prefix + path
+	return o.under + path
 }
 
 func (f *fuzzer) headers(o fuzzed) (pairs []string) {
@@ -249,8 +277,11 @@ func (f *fuzzer) headers(o fuzzed) (pairs []string) {
 	return pairs
 }
 
-// body is the request's, as JSON that may be broken.
+// body is the request's: a file, or JSON that may be broken.
 func (f *fuzzer) body(o fuzzed) any {
+	if o.op.OperationID == "uploadFile" {
+		return f.file()
+	}
 	schema := jsonSchema(o.op.RequestBody)
 	if slices.Contains(o.op.Tags, "hooks") {
 		schema = hookBody
@@ -264,6 +295,17 @@ func (f *fuzzer) body(o fuzzed) any {
 	text, err := json.Marshal(f.value("", schema, 0))
 	require.NoError(f.t, err)
 	return string(text)
+}
+
+// file begins like one of some kind and goes on at random, up to more than the messenger takes.
+func (f *fuzzer) file() string {
+	begin := pick(f, "", picture, "%PDF-1.7\n", "GIF89a", "\xff\xd8\xff\xe0\x00\x10JFIF", "PK\x03\x04", "\x7fELF\x02\x01", "MZ", "<script>", "{}", planted,
+		"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.exe\"\r\n\r\nMZ\r\n--b--\r\n")
+	rest := make([]byte, pick(f, 0, 1, 100, 100, 100, 5000, 5<<20))
+	for i := range min(len(rest), 5000) {
+		rest[i] = byte(f.random.Uint32())
+	}
+	return begin + string(rest)
 }
 
 // hookBody is what the custom messenger sends (PROTOCOL.md §5).

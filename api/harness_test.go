@@ -124,6 +124,15 @@ func (h *harness) call(method, path, bearer string, body any, headers ...string)
 // raw is call for any path, such as /hooks/….
 func (h *harness) raw(method, path, bearer string, body any, headers ...string) *answer {
 	h.t.Helper()
+	r := h.request(method, path, bearer, body, headers...)
+	resp, err := h.App.Test(r, -1)
+	require.NoError(h.t, err)
+	return h.answered(r, resp)
+}
+
+// request is one that was not sent yet.
+func (h *harness) request(method, path, bearer string, body any, headers ...string) *http.Request {
+	h.t.Helper()
 	r := httptest.NewRequest(method, path, bodyOf(h.t, body))
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
@@ -134,12 +143,16 @@ func (h *harness) raw(method, path, bearer string, body any, headers ...string) 
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := h.App.Test(r, -1)
-	require.NoError(h.t, err)
+	return r
+}
+
+// answered reads what came and holds it against the contract.
+func (h *harness) answered(r *http.Request, resp *http.Response) *answer {
+	h.t.Helper()
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(h.t, err)
-	a := &answer{t: h.t, what: method + " " + path, Status: resp.StatusCode, Header: resp.Header, Body: text}
+	a := &answer{t: h.t, what: r.Method + " " + r.RequestURI, Status: resp.StatusCode, Header: resp.Header, Body: text}
 	keepsContract(h.t, r, a)
 	return a
 }
