@@ -69,7 +69,7 @@ func (f *Front) DoubleDeliveries(n int) { f.double.Store(int64(n)) }
 // Lost is how many answers to requests that were done got lost because of LoseAnswers.
 func (f *Front) Lost() int { return int(f.lost.Load()) }
 
-// Doubled is how many deliveries were answered a second time because of DoubleDeliveries.
+// Doubled is how many deliveries were taken a second time, with 2xx, because of DoubleDeliveries.
 func (f *Front) Doubled() int { return int(f.doubled.Load()) }
 
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -138,7 +138,9 @@ func (f *Front) passTwin(r *http.Request, target string, body []byte) {
 	defer cancel()
 	if res, err := f.pass(r.WithContext(ctx), target, body); err == nil {
 		_ = res.Body.Close()
-		f.doubled.Add(1)
+		if res.StatusCode/100 == 2 {
+			f.doubled.Add(1)
+		}
 	}
 }
 

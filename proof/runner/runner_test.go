@@ -88,7 +88,12 @@ func TestFront(t *testing.T) {
 
 func TestFrontSpoilsWhatPasses(t *testing.T) {
 	var done atomic.Int64
-	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { done.Add(1) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		done.Add(1)
+		if strings.HasSuffix(r.URL.Path, "/away") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
 	t.Cleanup(s.Close)
 	f, err := NewFront(s.Listener.Addr().String())
 	require.NoError(t, err)
@@ -107,14 +112,15 @@ func TestFrontSpoilsWhatPasses(t *testing.T) {
 	require.EqualValues(t, 1, done.Load(), "it was done, and nobody was told")
 	require.Equal(t, http.StatusOK, post("/b"), "only one is lost")
 
-	f.DoubleDeliveries(1)
+	f.DoubleDeliveries(2)
 	require.Equal(t, http.StatusOK, post("/api"))
 	require.EqualValues(t, 3, done.Load(), "only deliveries are doubled")
 	require.Equal(t, http.StatusOK, post("/hooks/x"))
+	require.Equal(t, http.StatusServiceUnavailable, post("/hooks/away"))
 	f.Close()
-	require.EqualValues(t, 5, done.Load())
-	require.Equal(t, []int{1, 1}, []int{f.Lost(), f.Doubled()}, "as often as it took effect")
-	for _, want := range []string{"/a honey 502", "/b honey 200", "/api honey 200", "/hooks/x honey 200"} {
+	require.EqualValues(t, 7, done.Load())
+	require.Equal(t, []int{1, 1}, []int{f.Lost(), f.Doubled()}, "as often as it took effect: a twin that was refused is none")
+	for _, want := range []string{"/a honey 502", "/b honey 200", "/api honey 200", "/hooks/x honey 200", "/hooks/away honey 503"} {
 		require.Equal(t, want, <-seen)
 	}
 }
