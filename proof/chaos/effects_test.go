@@ -65,6 +65,18 @@ func TestARunOfFullLengthHasEveryFault(t *testing.T) {
 	}
 }
 
+// Where the tool is missing that fills the disk, the fault is planned all the same: a run without it is found.
+func TestTheDiskIsPlannedToGetFullEverywhere(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	w := idleWorld(plan{embedded: true})
+	for _, s := range w.expected() {
+		w.effects.expect(s.faults)
+	}
+	require.Contains(t, w.effects.idle(), "disk full")
+	w.disk().strike(t.Context(), w.random(1), func(n int) { w.took("disk full", n) })
+	require.Contains(t, w.effects.idle(), "disk full")
+}
+
 // What has not taken effect comes first in the next round, once.
 func TestWhatTookNoEffectComesAgainFirst(t *testing.T) {
 	w := &world{plan: plan{seed: 1}, effects: effects{}}

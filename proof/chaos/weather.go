@@ -24,7 +24,7 @@ func (w *world) expected() []sky {
 // house is what can befall Waggle's processes and what they stand on.
 func (w *world) house() []fault {
 	if w.plan.embedded {
-		return append(w.process("the one process", w.in.APIs), w.disk()...)
+		return append(w.process("the one process", w.in.APIs), w.disk())
 	}
 	send := w.atWorkFrozen("worker frozen beyond its lease in the middle of a send", "out")
 	return slices.Concat(w.process("api", w.in.APIs), []fault{
