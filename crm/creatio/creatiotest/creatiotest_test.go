@@ -255,6 +255,20 @@ func TestOData(t *testing.T) {
 	assert.Equal(t, 404, c.odata("GET", "OmniChat("+chatID+")", "").status)
 }
 
+// The site remembers whom a chat was given to, each time it was somebody else.
+func TestOperators(t *testing.T) {
+	c := newSite(t, creatiotest.Options{})
+	c.login()
+	const nobody = "00000000-0000-0000-0000-000000000000"
+	ann, ben := c.site.AddUser("Ann", "secret", false).ID, c.site.AddUser("Ben", "secret", false).ID
+	require.Equal(t, 201, c.odata("POST", "OmniChat", `{"Id":"`+chatID+`"}`).status)
+	for _, change := range []string{`"OperatorId":"` + ann + `"`, `"OperatorId":"` + ann + `"`, `"Name":"x"`, `"OperatorId":"` + ben + `"`, `"OperatorId":null`} {
+		require.Equal(t, 204, c.odata("PATCH", "OmniChat("+chatID+")", "{"+change+"}").status)
+	}
+	require.Equal(t, 500, c.odata("PATCH", "OmniChat("+chatID+")", `{"OperatorId":"`+nobodyID+`"}`).status, "a refused one was not given it")
+	assert.Equal(t, []string{nobody, ann, ben, nobody}, c.site.Operators(chatID))
+}
+
 // wire §3: lookups by navigation path, bare GUIDs, doubled quotes.
 func TestFilter(t *testing.T) {
 	c := newSite(t, creatiotest.Options{})

@@ -67,13 +67,14 @@ type database struct {
 	schemas map[string]*schema
 	tables  map[string][]Row
 	byID    map[rowKey]Row
+	given   map[string][]string // by chat: its operators, one after another
 	now     func() time.Time
 }
 
 type rowKey struct{ object, id string }
 
 func newDatabase(now func() time.Time) *database {
-	return &database{schemas: schemas(), tables: map[string][]Row{}, byID: map[rowKey]Row{}, now: now}
+	return &database{schemas: schemas(), tables: map[string][]Row{}, byID: map[rowKey]Row{}, given: map[string][]string{}, now: now}
 }
 
 func (db *database) find(object, id string) (Row, bool) {
@@ -107,7 +108,7 @@ func (db *database) insert(s *schema, body map[string]any) (Row, error) {
 	row["CreatedOn"], row["ModifiedOn"] = stamp, stamp
 	db.tables[s.name] = append(db.tables[s.name], row)
 	db.byID[rowKey{s.name, row["Id"].(string)}] = row
-	db.syncCommunications(s, row)
+	db.written(s, row)
 	return row, nil
 }
 
@@ -132,8 +133,20 @@ func (db *database) update(s *schema, id string, body map[string]any) error {
 		row[k] = v
 	}
 	row["ModifiedOn"] = formatDate(db.now())
-	db.syncCommunications(s, row)
+	db.written(s, row)
 	return nil
+}
+
+// written is what follows from a row that was added or changed.
+func (db *database) written(s *schema, row Row) {
+	db.syncCommunications(s, row)
+	if s.name != "OmniChat" {
+		return
+	}
+	id, operator := row["Id"].(string), row["OperatorId"].(string)
+	if all := db.given[id]; len(all) == 0 || all[len(all)-1] != operator {
+		db.given[id] = append(all, operator)
+	}
 }
 
 func (db *database) remove(s *schema, id string) error {

@@ -142,6 +142,13 @@ func (s *Server) Row(object, id string) Row {
 // Chats returns the records of OmniChat in insertion order.
 func (s *Server) Chats() []Row { return s.Rows("OmniChat") }
 
+// Operators returns whom a chat was given to, one after another, from its first record on; a zero GUID is nobody.
+func (s *Server) Operators(chatID string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.db.given[chatID])
+}
+
 // Contacts returns the records of Contact in insertion order, the users' own
 // included.
 func (s *Server) Contacts() []Row { return s.Rows("Contact") }
