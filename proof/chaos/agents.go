@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -121,28 +122,42 @@ func (a *agent) talking(ctx context.Context, r *rand.Rand) *gen.Chat {
 func (a *agent) accept(ctx context.Context, r *rand.Rand) {
 	colleague := a.w.agents[r.IntN(len(a.w.agents))]
 	if c := a.one(ctx, r, "mine=true&status=assigned"); c != nil && r.IntN(2) == 0 {
-		_ = a.call(ctx, http.MethodPost, chatPath(c.ID, "/accept"), nil, nil)
+		a.wins(ctx, c.ID)
 	}
 	var list gen.ChatList
 	if a.call(ctx, http.MethodGet, "/api/v1/chats?limit=1&waiting=true", nil, &list) != nil || len(list.Items) == 0 {
 		return
 	}
-	found := race{chat: list.Items[0].ID}
-	var mu sync.Mutex
+	var won atomic.Bool
 	var trying sync.WaitGroup
 	for _, rival := range []*agent{a, colleague} {
 		trying.Go(func() {
-			if rival.call(ctx, http.MethodPost, chatPath(found.chat, "/accept"), nil, nil) == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				found.winners = append(found.winners, rival.id)
+			if rival.wins(ctx, list.Items[0].ID) {
+				won.Store(true)
 			}
 		})
 	}
 	trying.Wait()
-	if a != colleague && len(found.winners) > 0 {
-		a.w.ledger.raced(found)
+	if a != colleague && won.Load() {
+		a.w.ledger.raced()
 	}
+}
+
+// wins tells whether he was answered that he has accepted a chat, which is noted: see auditWins.
+func (a *agent) wins(ctx context.Context, chat uuid.UUID) bool {
+	asked, err := a.w.commits(ctx)
+	if err != nil {
+		return false
+	}
+	if a.call(ctx, http.MethodPost, chatPath(chat, "/accept"), nil, nil) != nil {
+		return false
+	}
+	answered, err := a.w.commits(a.w.finish)
+	if err != nil {
+		return false
+	}
+	a.w.ledger.won(win{chat: chat, agent: a.id, asked: asked, answered: answered})
+	return true
 }
 
 // burst is how many replies he writes in a row: of many, some wait while the first is being sent.

@@ -289,6 +289,10 @@ func TestAuditOfAChatsCourse(t *testing.T) {
 		{"S0.21 closed after our message", []entry{in, given(uuid.Nil, ben), out, closed}, nil},
 		{"S0.21 closed while the client waits", []entry{in, given(uuid.Nil, ben), out, in, closed}, []string{wrong}},
 		{"S0.21 closed after what never arrived", []entry{in, given(uuid.Nil, ben), failed, closed}, []string{wrong}},
+		{"b8 closed on hold", []entry{in, given(uuid.Nil, ben), out, hold, closed}, []string{wrong}},
+		{"b8 closed after it was taken off hold", []entry{in, given(uuid.Nil, ben), out, hold, unhold, closed}, nil},
+		{"b6 closed while it waited for an agent", []entry{in, given(uuid.Nil, ben), out, given(ben, uuid.Nil), closed}, []string{wrong}},
+		{"S3.9 accepted what a colleague was given", []entry{in, given(uuid.Nil, carla), took}, []string{wrong}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := small()
@@ -336,12 +340,45 @@ func TestAuditOfAChatsCourse(t *testing.T) {
 		w.auditCourse(all)
 		require.Empty(t, w.findings)
 	})
-	t.Run("S3.9 told to have it and never had it", func(t *testing.T) {
-		w := small()
-		w.ledger.raced(race{chat: theChat, winners: []uuid.UUID{ben, carla}})
-		w.auditCourse(told(in, given(uuid.Nil, ben)))
-		require.Equal(t, []string{wrong}, w.kinds())
-	})
+}
+
+// Whoever is told that he has accepted a chat has it then: what went before and what comes after does not excuse a second winner.
+func TestAuditOfWinners(t *testing.T) {
+	in := said(1, "c000 m00000")
+	assigned := func(author string, data entryData) entry { return entry{kind: "assigned", author: author, data: data} }
+	bensTake, carlasTake := assigned("agent", entryData{To: ben}), assigned("agent", entryData{To: carla})
+	toBen, accepted := assigned("system", entryData{To: ben}), assigned("agent", entryData{To: ben, Accepted: true})
+	toCarla := assigned("agent", entryData{From: ben, To: carla, Why: "transferred"})
+	away, fromCarla := assigned("system", entryData{From: ben, Why: "switched off"}), assigned("agent", entryData{From: carla, Why: "transferred"})
+	closed, reopened := entry{kind: "closed", author: "agent"}, entry{kind: "opened", author: "agent", data: entryData{Reopened: true, From: ben, To: ben}}
+	wins := func(agent uuid.UUID, asked, answered int64) win { return win{theChat, agent, asked, answered} }
+	for _, c := range []struct {
+		name    string
+		entries []entry
+		wins    []win
+		find    []string
+	}{
+		{"S3.9 one winner", []entry{in, bensTake}, []win{wins(ben, 1, 2)}, nil},
+		{"S3.9 a second one of the same free chat", []entry{in, bensTake}, []win{wins(ben, 1, 2), wins(carla, 1, 2)}, []string{wrong}},
+		{"S3.9 who had it later", []entry{in, bensTake, toCarla}, []win{wins(ben, 1, 2), wins(carla, 1, 2)}, []string{wrong}},
+		{"S3.9 who had it before", []entry{in, carlasTake, fromCarla, bensTake}, []win{wins(ben, 3, 4), wins(carla, 3, 4)}, []string{wrong}},
+		{"S3.9 one in each free period", []entry{in, bensTake, away, carlasTake}, []win{wins(ben, 1, 4), wins(carla, 1, 4)}, nil},
+		{"S3.9 accepted what he was given", []entry{in, toBen, accepted}, []win{wins(ben, 2, 3)}, nil},
+		{"S3.9 was given it and nothing more", []entry{in, toBen}, []win{wins(ben, 1, 2)}, []string{wrong}},
+		{"S3.9 a colleague's", []entry{in, toCarla}, []win{wins(ben, 1, 2)}, []string{wrong, wrong}},
+		{"S3.9 has it already", []entry{in, bensTake, in}, []win{wins(ben, 1, 2), wins(ben, 2, 3)}, nil},
+		{"S3.9 has lost it", []entry{in, bensTake, toCarla}, []win{wins(ben, 3, 3)}, []string{wrong}},
+		{"S3.9 has closed it", []entry{in, bensTake, closed}, []win{wins(ben, 3, 3)}, []string{wrong}},
+		{"S3.9 has reopened it", []entry{in, bensTake, closed, reopened}, []win{wins(ben, 4, 4)}, nil},
+		{"S3.9 a chat that is nowhere", nil, []win{{uuid.UUID{11}, ben, 1, 2}}, []string{wrong}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := small()
+			w.ledger.wins = c.wins
+			w.auditCourse(told(c.entries...))
+			require.Equal(t, c.find, w.kinds(), "%v", w.findings)
+		})
+	}
 }
 
 func TestAuditMissesPicturesThatNeverCome(t *testing.T) {

@@ -51,6 +51,15 @@ type story struct {
 	entries  []entry
 }
 
+// commits is the clock by which entries are committed: the machine's, as PostgreSQL's is, or how many entries SQLite has.
+func (w *world) commits(ctx context.Context) (int64, error) {
+	if !w.plan.embedded {
+		return time.Now().UnixMicro(), nil
+	}
+	n, err := w.in.Database.Int(ctx, "SELECT coalesce(max(rowid), 0) FROM timeline")
+	return int64(n), err
+}
+
 // stories reads every chat with its timeline.
 func (w *world) stories(ctx context.Context) (map[uuid.UUID]*story, error) {
 	chats, err := w.in.Database.Query(ctx, `SELECT CAST(c.id AS text), k.name, c.weight, c.closed_at IS NOT NULL FROM chats AS c JOIN contacts AS k ON k.id = c.contact_id`)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -17,38 +18,49 @@ type step struct {
 	customer  string
 }
 
+// tenure is how long an agent had a chat that he had accepted, by the clock of commits.
+type tenure struct {
+	agent    uuid.UUID
+	from, to int64
+}
+
 // course replays a chat: who has it when, and what that does to loads. It finds two winners of one chat and closes that no
 // client deserves.
 type course struct {
-	w      *world
-	story  *story
-	agent  uuid.UUID
-	onHold bool
-	open   bool
-	last   *message // the last message so far
-	steps  []step
+	w       *world
+	story   *story
+	agent   uuid.UUID
+	onHold  bool
+	open    bool
+	last    *message // the last message so far
+	steps   []step
+	agents  []uuid.UUID // who had it, one after another; zero: it waited
+	tenures []tenure
 }
 
 // auditCourse replays every chat, then all loads together in the order in which they were committed.
-func (w *world) auditCourse(all map[uuid.UUID]*story) {
+func (w *world) auditCourse(all map[uuid.UUID]*story) map[uuid.UUID]*course {
 	var steps []step
-	takers := map[uuid.UUID]map[uuid.UUID]bool{} // by chat: who ever had it
+	courses := map[uuid.UUID]*course{}
 	for _, s := range all {
-		c := course{w: w, story: s, open: true}
+		c := &course{w: w, story: s, open: true, agents: []uuid.UUID{uuid.Nil}}
 		c.replay()
 		steps = append(steps, c.steps...)
-		takers[s.id] = map[uuid.UUID]bool{}
-		for _, e := range s.entries {
-			takers[s.id][e.data.To] = true
-		}
+		courses[s.id] = c
 	}
 	w.auditRooms(steps)
-	w.facts.races = len(w.ledger.races)
-	for _, r := range w.ledger.races {
-		for _, winner := range r.winners {
-			if !takers[r.chat][winner] {
-				w.find(wrong, "an agent was told that he has chat %s, and never had it", r.chat)
-			}
+	w.auditWins(courses)
+	return courses
+}
+
+// auditWins: who was told that he has accepted a chat had it, as one he had accepted, at some moment between his question and the
+// answer. No two have a chat at the same moment, so that nobody else can have won what one took.
+func (w *world) auditWins(courses map[uuid.UUID]*course) {
+	w.facts.races = w.ledger.races
+	for _, won := range w.ledger.wins {
+		c := courses[won.chat]
+		if c == nil || !slices.ContainsFunc(c.tenures, won.within) {
+			w.find(wrong, "an agent was told that he has chat %s, and had not got it then", won.chat)
 		}
 	}
 }
@@ -72,8 +84,10 @@ func (c *course) replay() {
 		case "opened":
 			if e.data.Reopened {
 				c.w.facts.reopenings++
-				c.open, c.onHold, c.agent = true, false, e.data.To
+				c.open, c.onHold = true, false
+				c.goesTo(e.data.To)
 				c.load(e, 1, false)
+				c.begins(e)
 			}
 		}
 	}
@@ -87,20 +101,49 @@ func (c *course) load(e entry, sign int, limited bool) {
 }
 
 func (c *course) assigned(e entry) {
-	if e.data.Accepted {
-		return // what he was given before
+	if e.data.Accepted { // what he was given before
+		if e.data.To != c.agent {
+			c.w.find(wrong, "%s: an agent accepted a chat that he had not been given (entry %d)", c.story.customer, e.seq)
+		}
+		c.begins(e)
+		return
 	}
 	if e.data.From != c.agent {
 		c.w.find(wrong, "%s: two agents won the same chat (entry %d)", c.story.customer, e.seq)
 	}
-	if took := e.author == "agent" && e.data.Why == ""; took && c.agent != uuid.Nil {
+	took := e.author == "agent" && e.data.Why == ""
+	if took && c.agent != uuid.Nil {
 		c.w.find(wrong, "%s: an agent took a chat that another had (entry %d)", c.story.customer, e.seq)
 	}
 	c.load(e, -1, false)
-	c.agent, c.onHold = e.data.To, false
+	c.ends(e)
+	c.onHold = false
+	c.goesTo(e.data.To)
 	c.load(e, 1, true)
+	if took {
+		c.begins(e)
+	}
 	if c.agent != uuid.Nil {
 		c.w.facts.assignments++
+	}
+}
+
+func (c *course) goesTo(agent uuid.UUID) {
+	if c.agent != agent {
+		c.agents = append(c.agents, agent)
+	}
+	c.agent = agent
+}
+
+// begins notes that the chat's agent has accepted it.
+func (c *course) begins(e entry) {
+	c.tenures = append(c.tenures, tenure{c.agent, e.committed, math.MaxInt64})
+}
+
+// ends notes that whoever had accepted the chat has it no more.
+func (c *course) ends(e entry) {
+	if n := len(c.tenures); n > 0 {
+		c.tenures[n-1].to = min(c.tenures[n-1].to, e.committed)
 	}
 }
 
@@ -114,16 +157,22 @@ func (c *course) held(e entry) {
 	c.onHold = true
 }
 
-// closed: a process closes only what waits for the client, whose last message is ours and was delivered. The month is longer
-// than a run.
+// closed: a process closes only what an agent has, not on hold, and what waits for the client, whose last message is ours and was
+// delivered. The month is longer than a run.
 func (c *course) closed(e entry) {
 	c.load(e, -1, false)
-	c.open = false
+	c.ends(e)
+	onHold := c.onHold
+	c.open, c.onHold = false, false
 	if e.author == "agent" {
 		return
 	}
 	c.w.facts.closes++
 	switch {
+	case onHold:
+		c.w.find(wrong, "%s: closed while it was on hold (%s)", c.story.customer, e.data.Reason)
+	case c.agent == uuid.Nil:
+		c.w.find(wrong, "%s: closed though nobody had it (%s)", c.story.customer, e.data.Reason)
 	case c.last == nil || c.last.direction != "out":
 		c.w.find(wrong, "%s: closed while the client waited (%s)", c.story.customer, e.data.Reason)
 	case c.last.state != "sent" && c.last.state != "delivered" && c.last.state != "read":

@@ -16,7 +16,8 @@ type ledger struct {
 
 	mu        sync.Mutex
 	replies   map[string]reply
-	races     []race
+	races     int // for a chat that two agents tried to accept at the same time, and one at least had
+	wins      []win
 	sightings map[string]*sighting
 	counter   int64
 }
@@ -32,10 +33,15 @@ type reply struct {
 	pictures int  // that go along
 }
 
-// race is one chat that several agents tried to accept at the same time.
-type race struct {
-	chat    uuid.UUID
-	winners []uuid.UUID // who was answered 200
+// win is an agent who was told that he has accepted a chat, and when he asked and was answered, by the clock of commits.
+type win struct {
+	chat, agent     uuid.UUID
+	asked, answered int64
+}
+
+// within tells whether it was true at some moment between question and answer.
+func (w win) within(t tenure) bool {
+	return t.agent == w.agent && t.from <= w.answered && t.to > w.asked
 }
 
 // sighting is when a customer's message first went to Waggle, and when it was first answered 2xx. What a messenger delivers
@@ -96,10 +102,16 @@ func (l *ledger) replied(text string, r reply) {
 	l.replies[text] = r
 }
 
-func (l *ledger) raced(r race) {
+func (l *ledger) raced() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.races = append(l.races, r)
+	l.races++
+}
+
+func (l *ledger) won(w win) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wins = append(l.wins, w)
 }
 
 func (l *ledger) count() (written, replies int) {
