@@ -80,7 +80,7 @@ func byCustomer(all map[uuid.UUID]*story) map[string][]*story {
 	return chats
 }
 
-// auditWritten holds what the customers wrote against what is stored: each once, in its final text, and in each chat in order.
+// auditWritten holds what the customers wrote against what is stored: each once, in its final text, and in order over all his chats.
 func (w *world) auditWritten(all map[uuid.UUID]*story) {
 	chats := byCustomer(all)
 	for _, c := range w.ledger.customers {
@@ -96,24 +96,19 @@ func (w *world) auditWritten(all map[uuid.UUID]*story) {
 				w.facts.taken++
 			}
 		}
-		for _, s := range chats[c.name] {
-			var before []string
-			for _, m := range s.messages() {
-				if m.direction != "in" {
-					continue
-				}
-				name := original(m.final)
-				i, known := number[name]
-				if !known {
-					w.find(wrong, "%s: “%s” is stored and was never written", c.name, m.final)
-					continue
-				}
-				if times[name]++; times[name] == 1 && m.final != wrote[i] {
-					w.find(lost, "%s: stored as “%s” and should be “%s”", c.name, m.final, wrote[i])
-				}
-				w.inOrder(c.name, number, before, name)
-				before = append(before, name)
+		var before []string
+		for _, m := range received(chats[c.name]) {
+			name := original(m.final)
+			i, known := number[name]
+			if !known {
+				w.find(wrong, "%s: “%s” is stored and was never written", c.name, m.final)
+				continue
 			}
+			if times[name]++; times[name] == 1 && m.final != wrote[i] {
+				w.find(lost, "%s: stored as “%s” and should be “%s”", c.name, m.final, wrote[i])
+			}
+			w.inOrder(c.name, number, before, name)
+			before = append(before, name)
 		}
 		for name := range number {
 			w.once(times[name], "%s: “%s” in the database", c.name, name)

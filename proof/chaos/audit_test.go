@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -95,6 +96,34 @@ func TestAuditOfWhatWasWritten(t *testing.T) {
 			w.auditReplies(told(c.entries...))
 			require.ElementsMatch(t, c.find, w.kinds(), "%v", w.findings)
 		})
+	}
+	// Over two chats, whichever the audit sees first: the later one has what was written first, unless the earlier was reopened for it.
+	again := entry{kind: "opened", data: entryData{Reopened: true}}
+	for _, c := range []struct {
+		name           string
+		earlier, later []entry
+		reopened       []entry // of the earlier one
+		find           []string
+	}{
+		{"M.4 in order over two chats", []entry{one}, []entry{two, edit, sent}, nil, nil},
+		{"M.4 swapped over two chats", []entry{two, edit, sent}, []entry{one}, nil, []string{swapped}},
+		{"M.4 in order with a reopened chat", nil, []entry{one}, []entry{again, two, edit, sent}, nil},
+		{"M.4 swapped with a reopened chat", nil, []entry{two, edit, sent}, []entry{again, one}, []string{swapped}},
+	} {
+		for _, earlier := range []uuid.UUID{{1}, {30}} {
+			t.Run(c.name, func(t *testing.T) {
+				w := small()
+				opened := entry{kind: "opened"}
+				first, later := slices.Concat([]entry{opened}, c.earlier), slices.Concat([]entry{opened}, c.later)
+				entries := told(slices.Concat(first, later, c.reopened)...)[theChat].entries
+				n, m := len(first), len(first)+len(later)
+				w.auditWritten(map[uuid.UUID]*story{
+					earlier: {id: earlier, customer: "c000", entries: slices.Concat(entries[:n:n], entries[m:])},
+					theChat: {id: theChat, customer: "c000", entries: entries[n:m]},
+				})
+				require.Equal(t, c.find, w.kinds(), "%v", w.findings)
+			})
+		}
 	}
 	t.Run("M.4 what the messenger let overtake is not swapped", func(t *testing.T) {
 		w := small()
@@ -349,7 +378,7 @@ func TestAuditOfWinners(t *testing.T) {
 	bensTake, carlasTake := assigned("agent", entryData{To: ben}), assigned("agent", entryData{To: carla})
 	toBen, accepted := assigned("system", entryData{To: ben}), assigned("agent", entryData{To: ben, Accepted: true})
 	toCarla := assigned("agent", entryData{From: ben, To: carla, Why: "transferred"})
-	away, fromCarla := assigned("system", entryData{From: ben, Why: "switched off"}), assigned("agent", entryData{From: carla, Why: "transferred"})
+	away, fromCarla := assigned("system", entryData{From: ben, Why: "switched off"}), assigned("system", entryData{From: carla, Why: "switched off"})
 	closed, reopened := entry{kind: "closed", author: "agent"}, entry{kind: "opened", author: "agent", data: entryData{Reopened: true, From: ben, To: ben}}
 	wins := func(agent uuid.UUID, asked, answered int64) win { return win{theChat, agent, asked, answered} }
 	for _, c := range []struct {
@@ -360,7 +389,7 @@ func TestAuditOfWinners(t *testing.T) {
 	}{
 		{"S3.9 one winner", []entry{in, bensTake}, []win{wins(ben, 1, 2)}, nil},
 		{"S3.9 a second one of the same free chat", []entry{in, bensTake}, []win{wins(ben, 1, 2), wins(carla, 1, 2)}, []string{wrong}},
-		{"S3.9 who had it later", []entry{in, bensTake, toCarla}, []win{wins(ben, 1, 2), wins(carla, 1, 2)}, []string{wrong}},
+		{"S3.9 who had it later", []entry{in, bensTake, away, carlasTake}, []win{wins(ben, 1, 2), wins(carla, 1, 2)}, []string{wrong}},
 		{"S3.9 who had it before", []entry{in, carlasTake, fromCarla, bensTake}, []win{wins(ben, 3, 4), wins(carla, 3, 4)}, []string{wrong}},
 		{"S3.9 one in each free period", []entry{in, bensTake, away, carlasTake}, []win{wins(ben, 1, 4), wins(carla, 1, 4)}, nil},
 		{"S3.9 accepted what he was given", []entry{in, toBen, accepted}, []win{wins(ben, 2, 3)}, nil},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -143,7 +144,8 @@ func (w *world) sends(ctx context.Context) (map[uuid.UUID]string, error) {
 // message is one message with the text and the number of files it has in the end: an edit of ours changes words only.
 type message struct {
 	entry
-	final string
+	final  string
+	opened int64 // when its chat was opened, or reopened, before it
 }
 
 // halfSent tells of a message of several sends whose first was unknown for so long that the rest was given up, and proved to have
@@ -152,14 +154,32 @@ func (m message) halfSent() bool {
 	return m.state == "failed" && strings.HasPrefix(m.error, "only the beginning arrived")
 }
 
+// received are the messages of a customer over all his chats in order. No two of them are open at the same time, but one may be
+// reopened after a later one.
+func received(chats []*story) (list []message) {
+	for _, s := range chats {
+		for _, m := range s.messages() {
+			if m.direction == "in" {
+				list = append(list, m)
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b message) int { return cmp.Compare(a.opened, b.opened) })
+	return list
+}
+
 // messages are the chat's messages in order.
 func (s *story) messages() (list []message) {
 	at := map[uuid.UUID]int{}
-	for _, e := range s.entries {
+	opened := int64(0)
+	for i, e := range s.entries {
+		if i == 0 || e.kind == "opened" {
+			opened = e.committed
+		}
 		switch e.kind {
 		case "message":
 			at[e.id] = len(list)
-			list = append(list, message{entry: e, final: e.text})
+			list = append(list, message{entry: e, final: e.text, opened: opened})
 		case "addition": // of an album, one piece of which has its words
 			if i, ok := at[e.target]; ok {
 				list[i].final += e.text
