@@ -67,7 +67,11 @@ func (w *world) audit(ctx context.Context) error {
 	w.auditCRM(all, records)
 	w.auditRecords()
 	w.auditPictures(all, records, w.openLink(ctx))
-	w.auditCourse(all)
+	agents, err := w.agentsStored(ctx)
+	if err != nil {
+		return err
+	}
+	w.auditHolders(w.auditCourse(all), agents, w.in.CRM.Operators)
 	return w.auditPeople(ctx)
 }
 

@@ -410,6 +410,49 @@ func TestAuditOfWinners(t *testing.T) {
 	}
 }
 
+// Who has a chat is the same by its timeline, by its row and in the CRM, which learns of the agents in their order.
+func TestAuditOfWhoHasAChat(t *testing.T) {
+	in := said(1, "c000 m00000")
+	toBen, toCarla := entry{kind: "assigned", data: entryData{To: ben}}, entry{kind: "assigned", data: entryData{From: ben, To: carla}}
+	hold, closed := entry{kind: "held"}, entry{kind: "closed", author: "agent"}
+	nobody := uuid.Nil.String()
+	both := []entry{in, toBen, toCarla}
+	for _, c := range []struct {
+		name    string
+		entries []entry
+		row     story
+		crm     []string
+		loads   [2]int // ben's and carla's
+		find    []string
+	}{
+		{"S0.50 all is well", both, story{agent: carla}, []string{nobody, "B", "C"}, [2]int{0, 8}, nil},
+		{"S0.50 the CRM missed one between", both, story{agent: carla}, []string{nobody, "C"}, [2]int{0, 8}, nil},
+		{"S0.50 nobody has it", []entry{in}, story{}, []string{nobody}, [2]int{}, nil},
+		{"S0.50 another one by the row", both, story{agent: ben}, []string{nobody, "B", "C"}, [2]int{0, 8}, []string{wrong}},
+		{"S0.50 on hold by the row alone", both, story{agent: carla, onHold: true}, []string{"C"}, [2]int{0, 8}, []string{wrong}},
+		{"S0.50 closed by the row alone", both, story{agent: carla, closed: true}, []string{"C"}, [2]int{0, 8}, []string{wrong}},
+		{"S0.50 another one in the CRM", both, story{agent: carla}, []string{nobody, "B"}, [2]int{0, 8}, []string{swapped}},
+		{"S0.50 nobody in the CRM", both, story{agent: carla}, []string{nobody}, [2]int{0, 8}, []string{swapped}},
+		{"S0.50 not in the CRM", both, story{agent: carla}, nil, [2]int{0, 8}, []string{swapped}},
+		{"S0.50 twice each in the CRM", both, story{agent: carla}, []string{"B", "C", "B", "C"}, [2]int{0, 8}, []string{swapped}},
+		{"S0.50 who never had it in the CRM", both, story{agent: carla}, []string{"D", "C"}, [2]int{0, 8}, []string{swapped}},
+		{"S0.50 a load that was never taken off", both, story{agent: carla}, []string{"C"}, [2]int{8, 8}, []string{over}},
+		{"S0.50 a load that is forgotten", both, story{agent: carla}, []string{"C"}, [2]int{0, 0}, []string{over}},
+		{"S0.50 on hold it does not count", []entry{in, toBen, hold}, story{agent: ben, onHold: true}, []string{"B"}, [2]int{0, 0}, nil},
+		{"S0.50 closed it does not count", []entry{in, toBen, hold, closed}, story{agent: ben, closed: true}, []string{"B"}, [2]int{0, 0}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := small()
+			all := told(c.entries...)
+			s := all[theChat]
+			s.agent, s.onHold, s.closed = c.row.agent, c.row.onHold, c.row.closed
+			agents := []stored{{ben, "B", c.loads[0]}, {carla, "C", c.loads[1]}}
+			w.auditHolders(w.auditCourse(all), agents, func(string) []string { return c.crm })
+			require.Equal(t, c.find, w.kinds(), "%v", w.findings)
+		})
+	}
+}
+
 func TestAuditMissesPicturesThatNeverCome(t *testing.T) {
 	w := small()
 	w.facts.replies = repliesForPictures

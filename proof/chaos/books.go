@@ -49,6 +49,8 @@ type story struct {
 	customer string
 	weight   int
 	closed   bool
+	onHold   bool
+	agent    uuid.UUID // zero: nobody
 	entries  []entry
 }
 
@@ -63,7 +65,7 @@ func (w *world) commits(ctx context.Context) (int64, error) {
 
 // stories reads every chat with its timeline.
 func (w *world) stories(ctx context.Context) (map[uuid.UUID]*story, error) {
-	chats, err := w.in.Database.Query(ctx, `SELECT CAST(c.id AS text), k.name, c.weight, c.closed_at IS NOT NULL FROM chats AS c JOIN contacts AS k ON k.id = c.contact_id`)
+	chats, err := w.in.Database.Query(ctx, `SELECT CAST(c.id AS text), k.name, c.weight, c.closed_at IS NOT NULL, c.on_hold, CAST(c.agent_id AS text) FROM chats AS c JOIN contacts AS k ON k.id = c.contact_id`)
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +73,11 @@ func (w *world) stories(ctx context.Context) (map[uuid.UUID]*story, error) {
 	all := map[uuid.UUID]*story{}
 	for chats.Next() {
 		s := &story{}
-		if err := chats.Scan(&s.id, &s.customer, &s.weight, &s.closed); err != nil {
+		var agent uuid.NullUUID
+		if err := chats.Scan(&s.id, &s.customer, &s.weight, &s.closed, &s.onHold, &agent); err != nil {
 			return nil, fmt.Errorf("read a chat: %w", err)
 		}
+		s.agent = agent.UUID
 		all[s.id] = s
 	}
 	if err := chats.Err(); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -57,6 +58,28 @@ func (w *world) settle(ctx context.Context) error {
 	})
 	if left != "" {
 		w.find(stuck, "%s after half an hour passed: %s", settleLimit, left)
+	}
+	if err != nil {
+		return err
+	}
+	return w.stand(ctx)
+}
+
+// stand lets nothing more become due: what is counted is to be the same on all sides.
+func (w *world) stand(ctx context.Context) error {
+	err := w.must(ctx, func(ctx context.Context) error {
+		return errors.Join(
+			w.town.API.Call(ctx, http.MethodPatch, "/api/v1/configuration", gen.ConfigurationPatch{
+				TransferChatsWithoutAgentAnswer: some(false), CloseChatsWithoutMessages: some(false),
+			}, nil),
+			w.town.API.Call(ctx, http.MethodPatch, "/api/v1/settings", gen.SettingsPatch{OperatorAcceptChatTimeout: nullable.NewNullableWithValue(600)}, nil))
+	})
+	if err != nil {
+		return err
+	}
+	left, err := w.until(ctx, w.restless)
+	if left != "" {
+		w.find(stuck, "%s after nothing more became due: %s", settleLimit, left)
 	}
 	return err
 }
