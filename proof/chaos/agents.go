@@ -53,9 +53,9 @@ func (a *agent) live(ctx context.Context, r *rand.Rand) {
 		case dice < 91:
 			a.reopen(ctx, r)
 		case dice < 92:
-			_ = a.call(ctx, http.MethodPatch, a.path("/status"), gen.AgentStatusInput{Status: gen.AgentStatusInactive}, nil)
+			_ = a.does(ctx, goesAway, http.MethodPatch, a.path("/status"), gen.AgentStatusInput{Status: gen.AgentStatusInactive})
 		case dice < 96:
-			_ = a.present(ctx)
+			_ = a.w.did(comesBack, a.present(ctx))
 		default:
 			_ = a.call(ctx, http.MethodPost, a.path("/heartbeat"), nil, nil)
 		}
@@ -69,6 +69,11 @@ func chatPath(id uuid.UUID, tail string) string { return "/api/v1/chats/" + id.S
 // present sets him active.
 func (a *agent) present(ctx context.Context) error {
 	return a.call(ctx, http.MethodPatch, a.path("/status"), gen.AgentStatusInput{Status: gen.AgentStatusActive}, nil)
+}
+
+// does asks once for something that is counted: see everyAction.
+func (a *agent) does(ctx context.Context, what action, method, path string, in any) error {
+	return a.w.did(what, a.call(ctx, method, path, in, nil))
 }
 
 // call asks once. A session that has ended is replaced, as the CRM's server does.
@@ -122,7 +127,7 @@ func (a *agent) talking(ctx context.Context, r *rand.Rand) *gen.Chat {
 func (a *agent) accept(ctx context.Context, r *rand.Rand) {
 	colleague := a.w.agents[r.IntN(len(a.w.agents))]
 	if c := a.one(ctx, r, "mine=true&status=assigned"); c != nil && r.IntN(2) == 0 {
-		a.wins(ctx, c.ID)
+		a.wins(ctx, acceptsGiven, c.ID)
 	}
 	var list gen.ChatList
 	if a.call(ctx, http.MethodGet, "/api/v1/chats?limit=1&waiting=true", nil, &list) != nil || len(list.Items) == 0 {
@@ -132,7 +137,7 @@ func (a *agent) accept(ctx context.Context, r *rand.Rand) {
 	var trying sync.WaitGroup
 	for _, rival := range []*agent{a, colleague} {
 		trying.Go(func() {
-			if rival.wins(ctx, list.Items[0].ID) {
+			if rival.wins(ctx, acceptsWaiting, list.Items[0].ID) {
 				won.Store(true)
 			}
 		})
@@ -144,12 +149,12 @@ func (a *agent) accept(ctx context.Context, r *rand.Rand) {
 }
 
 // wins tells whether he was answered that he has accepted a chat, which is noted: see auditWins.
-func (a *agent) wins(ctx context.Context, chat uuid.UUID) bool {
+func (a *agent) wins(ctx context.Context, as action, chat uuid.UUID) bool {
 	asked, err := a.w.commits(ctx)
 	if err != nil {
 		return false
 	}
-	if a.call(ctx, http.MethodPost, chatPath(chat, "/accept"), nil, nil) != nil {
+	if a.does(ctx, as, http.MethodPost, chatPath(chat, "/accept"), nil) != nil {
 		return false
 	}
 	answered, err := a.w.commits(a.w.finish)
@@ -182,6 +187,7 @@ func (a *agent) reply(c *gen.Chat, pictures int) {
 				return api.Upload(a.w.finish, chatPath(c.ID, "/files?name=picture.png"), content, &f)
 			})
 		})
+		err = a.w.did(sendsPicture, err)
 		if err != nil {
 			a.notUploaded(c, err)
 			return // what was uploaded and is not sent is nobody's
@@ -192,7 +198,7 @@ func (a *agent) reply(c *gen.Chat, pictures int) {
 	unclear, err := a.untilClear(func() error {
 		return a.callOnce(a.w.finish, key, http.MethodPost, chatPath(c.ID, "/messages"), in, nil)
 	})
-	switch {
+	switch err = a.w.did(replies, err); {
 	case err == nil:
 		a.w.ledger.replied(text, reply{chat: c.ID, accepted: true, pictures: pictures})
 	case unclear && !passing(err):
@@ -226,11 +232,11 @@ func (a *agent) untilClear(call func() error) (unclear bool, err error) {
 
 func (a *agent) holdOrUnhold(ctx context.Context, r *rand.Rand) {
 	if c := a.one(ctx, r, "mine=true&status=on_hold"); c != nil && r.IntN(2) == 0 {
-		_ = a.call(ctx, http.MethodPost, chatPath(c.ID, "/unhold"), nil, nil)
+		_ = a.does(ctx, unholds, http.MethodPost, chatPath(c.ID, "/unhold"), nil)
 		return
 	}
 	if c := a.talking(ctx, r); c != nil {
-		_ = a.call(ctx, http.MethodPost, chatPath(c.ID, "/hold"), nil, nil)
+		_ = a.does(ctx, holds, http.MethodPost, chatPath(c.ID, "/hold"), nil)
 	}
 }
 
@@ -239,16 +245,16 @@ func (a *agent) transfer(ctx context.Context, r *rand.Rand) {
 	if c == nil {
 		return
 	}
-	to := gen.TransferInput{AgentID: &a.w.agents[r.IntN(len(a.w.agents))].id}
+	what, to := transfersToAgent, gen.TransferInput{AgentID: &a.w.agents[r.IntN(len(a.w.agents))].id}
 	if r.IntN(3) == 0 {
-		to = gen.TransferInput{QueueID: &a.w.queues[r.IntN(len(a.w.queues))]}
+		what, to = transfersToQueue, gen.TransferInput{QueueID: &a.w.queues[r.IntN(len(a.w.queues))]}
 	}
-	_ = a.call(ctx, http.MethodPost, chatPath(c.ID, "/transfer"), to, nil)
+	_ = a.does(ctx, what, http.MethodPost, chatPath(c.ID, "/transfer"), to)
 }
 
 func (a *agent) close(ctx context.Context, r *rand.Rand) {
 	c := a.talking(ctx, r)
-	if c == nil || a.call(ctx, http.MethodPost, chatPath(c.ID, "/close"), nil, nil) != nil {
+	if c == nil || a.does(ctx, closesChat, http.MethodPost, chatPath(c.ID, "/close"), nil) != nil {
 		return
 	}
 	a.mu.Lock()
@@ -267,5 +273,5 @@ func (a *agent) reopen(ctx context.Context, r *rand.Rand) {
 	id := a.closed[i]
 	a.closed = append(a.closed[:i], a.closed[i+1:]...)
 	a.mu.Unlock()
-	_ = a.call(ctx, http.MethodPost, chatPath(id, "/reopen"), nil, nil)
+	_ = a.does(ctx, reopensChat, http.MethodPost, chatPath(id, "/reopen"), nil)
 }

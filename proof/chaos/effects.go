@@ -10,14 +10,22 @@ import (
 	"time"
 )
 
-// fullLength is how long a run is that has room for every kind of fault.
+// fullLength is how long a run is that has room for every kind of fault and of action.
 const fullLength = 3 * time.Minute
 
+// claim is what a run must show of each kind that is counted.
+type claim struct{ kinds, happened string }
+
+var (
+	faultsStrike = claim{"faults", "took effect"}
+	peopleAct    = claim{"people's actions", "succeeded"}
+)
+
 // effect is how often a kind of fault was let loose, and how often it took effect: on calls, connections, deliveries or processes,
-// counted where it met them. A fault that meets nothing proves nothing.
+// counted where it met them. A fault that meets nothing proves nothing. Of an action: how often it was tried, and succeeded.
 type effect struct{ struck, took int }
 
-// effects are those of each kind of fault that is planned.
+// effects are those of each kind of fault, or of action, that is planned.
 type effects map[string]effect
 
 // expect plans kinds of faults.
@@ -49,25 +57,24 @@ func (e effects) idle() (names []string) {
 	return names
 }
 
-func (e effects) print(table *tabwriter.Writer) {
+func (e effects) print(table *tabwriter.Writer, c claim) {
 	for _, name := range slices.Sorted(maps.Keys(e)) {
-		fmt.Fprintf(table, "%s\t%d×, took effect %d×\n", name, e[name].struck, e[name].took)
+		fmt.Fprintf(table, "%s\t%d×, %s %d×\n", name, e[name].struck, c.happened, e[name].took)
 	}
 }
 
-// verdict tells whether a run of this length has shown what it claims: every kind of fault took effect. One that is shorter may
-// not have had the time.
-func (e effects) verdict(out io.Writer, length time.Duration) bool {
+// verdict tells whether a run of this length has shown what it claims of every kind. One that is shorter may not have had the time.
+func (e effects) verdict(out io.Writer, c claim, length time.Duration) bool {
 	idle := e.idle()
 	switch {
 	case len(idle) == 0:
-		fmt.Fprintf(out, "each of %d kinds of faults took effect\n", len(e))
+		fmt.Fprintf(out, "each of %d kinds of %s %s\n", len(e), c.kinds, c.happened)
 		return true
 	case length < fullLength:
-		fmt.Fprintf(out, "%d of %d kinds of faults never took effect; %s may be too short for all: %s\n", len(idle), len(e), length, strings.Join(idle, ", "))
+		fmt.Fprintf(out, "%d of %d kinds of %s never %s; %s may be too short for all: %s\n", len(idle), len(e), c.kinds, c.happened, length, strings.Join(idle, ", "))
 		return true
 	}
-	fmt.Fprintf(out, "The run shows less than it claims: %d of %d kinds of faults never took effect: %s\n", len(idle), len(e), strings.Join(idle, ", "))
+	fmt.Fprintf(out, "The run shows less than it claims: %d of %d kinds of %s never %s: %s\n", len(idle), len(e), c.kinds, c.happened, strings.Join(idle, ", "))
 	return false
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -31,11 +32,42 @@ func TestAFaultThatNeverTookEffectIsAFinding(t *testing.T) {
 	require.Equal(t, []string{"disk full"}, all.idle(), "it took effect in one of the two places; what was never tried is missed too")
 
 	var said strings.Builder
-	require.False(t, all.verdict(&said, fullLength))
+	require.False(t, all.verdict(&said, faultsStrike, fullLength))
 	require.Equal(t, "The run shows less than it claims: 1 of 3 kinds of faults never took effect: disk full\n", said.String())
-	require.True(t, all.verdict(&said, fullLength-time.Second), "a shorter run only lists it")
+	require.True(t, all.verdict(&said, faultsStrike, fullLength-time.Second), "a shorter run only lists it")
 	all.add("disk full", 1, 1)
-	require.True(t, all.verdict(&said, fullLength))
+	require.True(t, all.verdict(&said, faultsStrike, fullLength))
+}
+
+// What people were always refused was never tested.
+func TestAnActionThatNeverSucceededIsAFinding(t *testing.T) {
+	w := &world{actions: effects{}}
+	for _, a := range everyAction {
+		w.actions.add(string(a), 0, 0)
+	}
+	refused := errors.New("409")
+	for _, a := range everyAction[1:] {
+		require.ErrorIs(t, w.did(a, refused), refused)
+		require.False(t, w.succeeded(a))
+		require.NoError(t, w.did(a, nil))
+		require.True(t, w.succeeded(a))
+	}
+	_ = w.did(everyAction[0], refused)
+	var said strings.Builder
+	require.False(t, w.actions.verdict(&said, peopleAct, fullLength))
+	require.Equal(t, "The run shows less than it claims: 1 of 20 kinds of people's actions never succeeded: agent accepts a waiting chat\n", said.String())
+	_ = w.did(everyAction[0], nil)
+	require.True(t, w.actions.verdict(&said, peopleAct, fullLength))
+}
+
+// The administrator knows every duty that is expected of him.
+func TestTheAdministratorHasEveryDuty(t *testing.T) {
+	var done []action
+	for _, d := range (&world{}).duties() {
+		require.Positive(t, d.share, d.action)
+		done = append(done, d.action)
+	}
+	require.ElementsMatch(t, everyAction[len(everyAction)-len(done):], done)
 }
 
 // Even if every fault lasts as long as it is let, a run of full length lets each strike.

@@ -1,6 +1,7 @@
 // Command chaos lets hundreds of customers and a team of agents talk through real Waggle processes, with words and pictures, while
 // everything around them fails at random, and counts afterwards, from the other sides' own books, whether anything was lost, doubled,
-// swapped, stuck or given beyond an agent's room; and whether every fault really met something, since a run without it proves less.
+// swapped, stuck or given beyond an agent's room; and whether every fault really met something and every kind of action succeeded, since a run without
+// it proves less.
 //
 // It starts what it needs — PostgreSQL, Redis, two api and two worker processes, doubles of a CRM and of every messenger — on
 // loopback and ends only that. Who does what and which fault strikes when follow from the seed; what the processes are doing
@@ -73,14 +74,14 @@ func both(ctx context.Context, p plan, where string) (good bool, err error) {
 	good = true
 	all := effects{}
 	for _, place := range p.places(where) {
-		fine, felt, err := run(ctx, place)
+		w, fine, err := run(ctx, place)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", place.kind(), err)
 		}
-		good = good && fine
-		all.of(felt)
+		good = w.actions.verdict(os.Stdout, peopleAct, p.length) && fine && good
+		all.of(w.effects)
 	}
-	return all.verdict(os.Stdout, p.length) && good, nil
+	return all.verdict(os.Stdout, faultsStrike, p.length) && good, nil
 }
 
 // places are the runs that a plan is made of.
@@ -101,23 +102,22 @@ func (p plan) places(where string) (runs []plan) {
 }
 
 // run is one place from its start to its verdict.
-func run(ctx context.Context, p plan) (good bool, felt effects, err error) {
-	w, err := build(ctx, p)
-	if err != nil {
-		return false, nil, err
+func run(ctx context.Context, p plan) (w *world, good bool, err error) {
+	if w, err = build(ctx, p); err != nil {
+		return nil, false, err
 	}
 	defer w.close()
 	w.live(ctx, p.length)
 	if ctx.Err() != nil {
-		return false, nil, ctx.Err()
+		return nil, false, ctx.Err()
 	}
 	w.say("the weather is over")
 	if err := w.settle(ctx); err != nil {
-		return false, nil, err
+		return nil, false, err
 	}
 	if err := w.audit(ctx); err != nil {
-		return false, nil, err
+		return nil, false, err
 	}
 	w.felt()
-	return w.report(os.Stdout), w.effects, nil
+	return w, w.report(os.Stdout), nil
 }

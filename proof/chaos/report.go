@@ -36,7 +36,9 @@ func (w *world) report(out io.Writer) bool {
 		fmt.Fprintf(table, "%s\t%v\n", row.what, row.n)
 	}
 	fmt.Fprintln(table)
-	w.effects.print(table)
+	w.actions.print(table, peopleAct)
+	fmt.Fprintln(table)
+	w.effects.print(table, faultsStrike)
 	_ = table.Flush()
 	return w.verdict(out)
 }

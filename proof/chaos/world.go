@@ -42,6 +42,7 @@ type world struct {
 	mu       sync.Mutex
 	skies    []sky
 	effects  effects
+	actions  effects
 	findings []finding
 	settled  time.Duration
 	facts    facts
@@ -90,7 +91,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 
 // build starts everything and lets the people come.
 func build(ctx context.Context, p plan) (*world, error) {
-	w := &world{plan: p, began: time.Now(), effects: effects{}, finish: ctx, ledger: newLedger()}
+	w := &world{plan: p, began: time.Now(), effects: effects{}, actions: effects{}, finish: ctx, ledger: newLedger()}
 	for _, step := range []func(context.Context) error{w.install, w.furnish} {
 		if err := step(ctx); err != nil {
 			w.close()
@@ -180,6 +181,9 @@ func (w *world) live(ctx context.Context, length time.Duration) {
 	w.skies = w.expected()
 	for _, s := range w.skies {
 		w.effects.expect(s.faults)
+	}
+	for _, a := range everyAction {
+		w.actions.add(string(a), 0, 0)
 	}
 	finish, cancel := context.WithTimeout(ctx, length+settleLimit)
 	defer cancel()
