@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf16"
+
+	"waggle/channels/double"
 )
 
 // hook is an app's one webhook, for all its pages.
@@ -24,6 +26,7 @@ type hook struct {
 	busy    bool
 	held    []object // entries kept back for one batch
 	holding bool
+	order   double.Order
 	failed  int
 	doubled int
 	retry   chan struct{}
@@ -87,6 +90,20 @@ func (a *App) Doubled() int {
 	return a.hook.doubled
 }
 
+// ReorderNext holds the next n events back and delivers them last first, as Facebook may (§3); 0 holds none any more.
+func (a *App) ReorderNext(n int) {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	a.hook.order.Reverse(n)
+}
+
+// Reordered is how often events of one sender were delivered in another order because of ReorderNext.
+func (a *App) Reordered() int {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	return a.hook.order.Reordered()
+}
+
 // RetryNow makes a delivery that waits for its retry happen at once.
 func (a *App) RetryNow() {
 	a.s.Mu.Lock()
@@ -129,7 +146,7 @@ func (a *App) push(p *Page, list string, event object) {
 		a.hook.held = append(a.hook.held, entry)
 		return
 	}
-	a.post([]object{entry})
+	a.hook.order.Pass(fmt.Sprint(event["sender"]), func() { a.post([]object{entry}) })
 }
 
 // post queues one delivery. The caller holds the lock.

@@ -240,6 +240,14 @@ func TestDeliveries(t *testing.T) {
 	require.NoError(t, w.app.WaitDelivered(t.Context()))
 	assert.Equal(t, 1, w.app.Doubled())
 
+	w.app.ReorderNext(2)
+	ann.Write("former")
+	ann.Write("latter")
+	assert.Contains(t, <-h.got, "latter")
+	assert.Contains(t, <-h.got, "former")
+	require.NoError(t, w.app.WaitDelivered(t.Context()))
+	assert.Equal(t, 1, w.app.Reordered())
+
 	w.app.Hold()
 	ann.Write("a")
 	ann.Write("b")

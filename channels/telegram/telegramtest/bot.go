@@ -39,8 +39,7 @@ type Bot struct {
 	lastErrorAt    time.Time
 	lastError      string
 	duplicates     int
-	reorder        []*update
-	reorderWanted  int
+	order          double.Order
 	effects        Effects
 	poller         *poller
 	pollOffset     int64

@@ -46,7 +46,9 @@ type Effects struct{ Slowed, Doubled, Reordered int }
 func (b *Bot) Effects() Effects {
 	b.s.Mu.Lock()
 	defer b.s.Mu.Unlock()
-	return b.effects
+	e := b.effects
+	e.Reordered = b.order.Reordered()
+	return e
 }
 
 // linger is one of the whiles of Slow; false: nobody waits for the answer any more.

@@ -77,24 +77,7 @@ func (b *Bot) schedule(u *update) {
 		b.duplicates--
 		u.repeats = 1
 	}
-	if b.reorderWanted > 0 {
-		b.reorder = append(b.reorder, u)
-		if len(b.reorder) < b.reorderWanted {
-			return
-		}
-		queues := map[string]bool{}
-		for _, u := range b.reorder {
-			queues[u.queue] = true
-		}
-		if len(queues) < len(b.reorder) {
-			b.effects.Reordered++
-		}
-		slices.Reverse(b.reorder)
-		b.pending = append(b.pending, b.reorder...)
-		b.reorder, b.reorderWanted = nil, 0
-	} else {
-		b.pending = append(b.pending, u)
-	}
+	b.order.Pass(u.queue, func() { b.pending = append(b.pending, u) })
 	b.s.Announce()
 	b.deliver()
 }
@@ -106,11 +89,13 @@ func (b *Bot) DuplicateNext(n int) {
 	b.duplicates = n
 }
 
-// ReorderNext holds the next n updates back and delivers them last first.
+// ReorderNext holds the next n updates back and delivers them last first; 0 holds none any more.
 func (b *Bot) ReorderNext(n int) {
 	b.s.Mu.Lock()
 	defer b.s.Mu.Unlock()
-	b.reorder, b.reorderWanted = nil, n
+	b.order.Reverse(n)
+	b.s.Announce()
+	b.deliver()
 }
 
 // expire drops what is older than Telegram keeps (§4: 24 h). The caller holds the lock.

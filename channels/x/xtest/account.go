@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"waggle/channels/double"
 )
 
 // App is a developer's app with its webhooks and subscriptions.
@@ -28,6 +30,7 @@ type App struct {
 	posting    int                   // deliveries under way
 	queue      []func() (again bool) // each tells whether it was an event's second delivery, and taken
 	draining   bool
+	order      double.Order
 }
 
 // AddApp registers an app by its Consumer Key, Secret Key and Bearer Token.
@@ -179,7 +182,7 @@ func (c *Customer) Read() {
 	a.s.Mu.Lock()
 	defer a.s.Mu.Unlock()
 	last := a.messages[len(a.messages)-1].id
-	a.push("dm.read", object{"direct_message_mark_read_events": []object{{
+	a.push(c.ID, "dm.read", object{"direct_message_mark_read_events": []object{{
 		"created_timestamp": milli(a.s.Clock.Now()), "sender_id": c.ID, "target": object{"recipient_id": a.ID}, "last_read_event_id": last,
 	}}})
 }
@@ -225,7 +228,7 @@ func (a *Account) add(m *message) string {
 		event = "dm.sent"
 	}
 	if m.group == "" {
-		a.push(event, a.payload(m))
+		a.push(m.sender, event, a.payload(m))
 	}
 	a.s.Announce()
 	return m.id

@@ -235,22 +235,36 @@ func (a *App) Doubled() int {
 	return a.doubled
 }
 
+// ReorderNext holds the next n events of the app back and delivers them last first: X promises no order (§5); 0 holds none any more.
+func (a *App) ReorderNext(n int) {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	a.order.Reverse(n)
+}
+
+// Reordered is how often events of one sender were delivered in another order because of ReorderNext.
+func (a *App) Reordered() int {
+	a.s.Mu.Lock()
+	defer a.s.Mu.Unlock()
+	return a.order.Reordered()
+}
+
 // Push delivers any payload for the account, under the name the X Activity API has for it.
 func (a *Account) Push(event string, payload map[string]any) {
 	a.s.Mu.Lock()
 	defer a.s.Mu.Unlock()
-	a.push(event, payload)
+	a.push("", event, payload)
 }
 
-// push queues one event to where the account is subscribed. The caller holds the lock.
-func (a *Account) push(event string, payload object) {
+// push queues one event to where the account is subscribed; from is whose it is. The caller holds the lock.
+func (a *Account) push(from, event string, payload object) {
 	for _, h := range a.app.hooks {
 		if h.valid && slices.Contains(h.users, a.ID) {
 			body := object{"for_user_id": a.ID}
 			for k, v := range payload {
 				body[k] = v
 			}
-			a.app.deliver(h.url, body)
+			a.app.order.Pass(from, func() { a.app.deliver(h.url, body) })
 		}
 	}
 	for _, s := range a.app.activity {
@@ -269,9 +283,10 @@ func (a *Account) push(event string, payload object) {
 			}
 			inner["users"] = wrapped
 		}
-		a.app.deliver(h.url, object{"data": object{
+		body := object{"data": object{
 			"event_uuid": a.s.newID(), "filter": object{"user_id": a.ID}, "event_type": event, "tag": s.tag, "payload": inner,
-		}})
+		}}
+		a.app.order.Pass(from, func() { a.app.deliver(h.url, body) })
 	}
 }
 

@@ -231,13 +231,15 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-// A delivery that is not answered 200 is tried again, a few times.
+// A delivery that is not answered 200 is tried again, a few times; on request it comes twice, or after a later one.
 func TestDeliveryIsRepeated(t *testing.T) {
 	f := setUp(t)
 	var posts atomic.Int32
+	bodies := make(chan string, 10)
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)
 		assert.Equal(t, f.app.Sign(raw), r.Header.Get("x-twitter-webhooks-signature"))
+		bodies <- string(raw)
 		if posts.Add(1) == 1 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -257,6 +259,17 @@ func TestDeliveryIsRepeated(t *testing.T) {
 	require.NoError(t, f.app.WaitDelivered(ctx))
 	assert.EqualValues(t, 4, posts.Load())
 	assert.Equal(t, 1, f.app.Doubled())
+
+	for range 4 {
+		<-bodies
+	}
+	f.app.ReorderNext(2)
+	f.shop.Customer("7", "Ann", "ann").Write("former")
+	f.shop.Customer("7", "Ann", "ann").Write("latter")
+	assert.Contains(t, <-bodies, "latter")
+	assert.Contains(t, <-bodies, "former")
+	require.NoError(t, f.app.WaitDelivered(ctx))
+	assert.Equal(t, 1, f.app.Reordered())
 }
 
 func TestFaultsTellWhetherTheyWereMet(t *testing.T) {
