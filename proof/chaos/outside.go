@@ -131,15 +131,20 @@ func (w *world) telegram() []fault {
 		spoils("Telegram does not give files", func(faults ...double.Fault) { bot.FailNext("getFile", faults...) },
 			these(telegramtest.ServerError(), double.BadGateway(), double.Drop(), telegramtest.TooManyRequests(1))),
 		now("Telegram delivers twice", func() int { return bot.Effects().Doubled }, func(r *rand.Rand) { bot.DuplicateNext(1 + r.IntN(20)) }),
-		{name: "Telegram delivers in another order", most: 3 * time.Second, count: func() int { return bot.Effects().Reordered },
-			strike: func(ctx context.Context, r *rand.Rand, _ func(int)) {
-				bot.ReorderNext(2 + r.IntN(4))
-				rest(ctx, 3*time.Second) // until as many have come
-			}},
+		reorders("Telegram delivers in another order", bot.ReorderNext, func() int { return bot.Effects().Reordered }),
 	}
 }
 
-// company is the company's own messenger.
+// reorders is a messenger that delivers the next few events last first; it waits no longer for them than the fault lasts.
+func reorders(name string, next func(n int), count func() int) fault {
+	return fault{name: name, most: 2 * time.Second, count: count, strike: func(ctx context.Context, r *rand.Rand, _ func(int)) {
+		next(2 + r.IntN(4))
+		rest(ctx, 2*time.Second)
+		next(0)
+	}}
+}
+
+// company is the company's own messenger. It delivers in order: its protocol demands that.
 func (w *world) company() []fault {
 	messenger := w.in.Messenger
 	return []fault{
@@ -176,6 +181,7 @@ func (w *world) x() []fault {
 			x.FailNext("upload", noting(took, xtest.ServerError(), double.Drop(), double.AfterAccepting(double.Drop()))...)
 			x.FailNext("file", noting(took, xtest.ServerError(), double.BadGateway(), double.Drop())...)
 		}},
+		reorders("X delivers in another order", w.in.XApp.ReorderNext, w.in.XApp.Reordered),
 		now("X delivers twice", w.in.XApp.Doubled, func(r *rand.Rand) { w.in.XApp.DuplicateNext(1 + r.IntN(10)) }),
 	}
 }
@@ -191,6 +197,7 @@ func (w *world) facebook() []fault {
 			facebook.FailNext("message_attachments", noting(took, double.BadGateway(), double.Drop(), double.AfterAccepting(double.Hang()))...)
 			facebook.FailNext("cdn", noting(took, double.BadGateway(), double.Drop())...)
 		}},
+		reorders("Facebook delivers in another order", w.in.MetaApp.ReorderNext, w.in.MetaApp.Reordered),
 		now("Facebook delivers twice", w.in.MetaApp.Doubled, func(r *rand.Rand) { w.in.MetaApp.DuplicateNext(1 + r.IntN(10)) }),
 	}
 }
