@@ -1,7 +1,7 @@
 // Command chaos lets hundreds of customers and a team of agents talk through real Waggle processes, with words and pictures, while
 // everything around them fails at random, and counts afterwards, from the other sides' own books, whether anything was lost, doubled,
-// swapped, stuck or given beyond an agent's room; and whether every fault really met something and every kind of action succeeded, since a run without
-// it proves less.
+// swapped, stuck or given beyond an agent's room; and whether every fault really met something and every kind of action succeeded,
+// since a run without it proves less.
 //
 // It starts what it needs — PostgreSQL, Redis, two api and two worker processes, doubles of a CRM and of every messenger — on
 // loopback and ends only that. Who does what and which fault strikes when follow from the seed; what the processes are doing
