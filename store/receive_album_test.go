@@ -111,6 +111,39 @@ func kindsOf(entries []store.Entry) (kinds []chat.EntryKind) {
 	return kinds
 }
 
+// wire/messenger.md §3: an edit has its text alone, and nothing comes in order.
+func TestReceiveFilesOfAMessageThatCameAfterItsEdit_M_4(t *testing.T) {
+	eachReceiving(t, func(t *testing.T, r *receiving) {
+		edit, picture := r.edit("7", 1, 1, "final"), r.piece("7", 1, "", "first")
+		picture.Event.Album = ""
+		chatID := r.take(edit)[0].ChatID
+		r.close(chatID)
+		require.Equal(t, store.Stored, r.take(picture)[0].Outcome)
+		for range 2 {
+			require.Equal(t, store.Repeat, r.take(picture)[0].Outcome)
+		}
+		require.Len(t, r.chats(), 1, "they open nothing")
+		m, files := r.shown(chatID)
+		require.Equal(t, "final", m.Now().Text)
+		require.Equal(t, []string{"file-1"}, files)
+		stored, err := r.File(context.Background(), r.env, m.Now().Files[0].Entry, 0)
+		require.NoError(t, err)
+		require.Equal(t, "file-1", stored.Ref, "they are fetched")
+		r.take(r.edit("7", 1, 2, "final!"))
+		m, files = r.shown(chatID)
+		require.Equal(t, "final!", m.Now().Text)
+		require.Len(t, files, 1)
+	})
+	eachReceiving(t, func(t *testing.T, r *receiving) {
+		picture := r.piece("7", 1, "", "first")
+		picture.Event.Album = ""
+		out := r.take(r.edit("7", 1, 1, "final"), r.event("7", 2, "next"), picture, picture)
+		require.Equal(t, store.Stored, out[2].Outcome, "in one slice, too")
+		require.Equal(t, store.Repeat, out[3].Outcome)
+		require.Equal(t, []chat.EntryKind{chat.EntryOpened, chat.EntryMessage, chat.EntryMessage, chat.EntryAddition}, kindsOf(r.timeline(out[0].ChatID)))
+	})
+}
+
 func TestReceiveEditsOfAlbums(t *testing.T) {
 	t.Run("of a piece that came later", func(t *testing.T) {
 		eachReceiving(t, func(t *testing.T, r *receiving) {

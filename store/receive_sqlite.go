@@ -88,6 +88,9 @@ WHERE id = ?1 AND (phone = '' AND ?2 <> '' OR email = '' AND ?3 <> '')`
 
 	sqlByKey = `SELECT coalesce(target_id, id), chat_id FROM timeline WHERE channel_id = ? AND account_id = ? AND event_key = ?`
 
+	sqlByKeyWithoutFiles = `SELECT id, chat_id FROM timeline
+WHERE channel_id = ? AND account_id = ? AND event_key = ? AND kind = 'message' AND attachments IS NULL`
+
 	sqlByAlbum = `SELECT id, chat_id FROM timeline WHERE channel_id = ? AND account_id = ? AND album = ?`
 
 	sqlRepeat = `SELECT c.closed_at IS NULL AND c.thread_owner = 'other' FROM timeline t JOIN chats c ON c.id = t.chat_id
@@ -139,7 +142,7 @@ func (r *sqliteReceiver) prepared(ctx context.Context) (map[string]*sql.Stmt, er
 	}
 	stmts := map[string]*sql.Stmt{}
 	for _, q := range []string{
-		sqlClock, sqlChannel, sqlIdentity, sqlUnblock, sqlNewIdentity, sqlNewContact, sqlIntroduced, sqlByKey, sqlByAlbum, sqlRepeat, sqlNumber,
+		sqlClock, sqlChannel, sqlIdentity, sqlUnblock, sqlNewIdentity, sqlNewContact, sqlIntroduced, sqlByKey, sqlByKeyWithoutFiles, sqlByAlbum, sqlRepeat, sqlNumber,
 		sqlKeyValid, sqlThread, sqlNewChat, sqlOpened, sqlMessageCame, sqlChangeCame, sqlQuoted, sqlEntry, sqlFiles,
 	} {
 		st, err := r.db.PrepareContext(ctx, q)
@@ -276,8 +279,9 @@ func (t *sqliteTaking) identity(i *receiveItem) (who sqliteCustomer, err error) 
 	return sqliteCustomer{id: i.NewIdentity, contact: i.NewContact}, err
 }
 
-// target finds out what an item is: a message, or what belongs to one. An edit of a message we never had becomes that message; a
-// piece of an album we have belongs to its message.
+// target finds out what an item is: a message, or what belongs to one. An edit of a message we never had becomes that message.
+// Where edits bring no files, those of the message itself, which comes later, belong to it then; a piece of an album we have
+// belongs to its message.
 func (t *sqliteTaking) target(i *receiveItem) (kind chat.EntryKind, message uuid.NullUUID, chatID uuid.UUID, err error) {
 	if i.Kind == string(channels.Edit) && i.MessageKey != nil {
 		found, err := t.find(sqlByKey, i, *i.MessageKey, &message, &chatID)
@@ -285,6 +289,15 @@ func (t *sqliteTaking) target(i *receiveItem) (kind chat.EntryKind, message uuid
 			return chat.EntryEdit, message, chatID, err
 		}
 		i.Kind, i.EventKey = string(channels.Message), *i.MessageKey
+	}
+	if i.Kind == string(channels.Message) && len(i.Attachments) > 0 {
+		found, err := t.find(sqlByKeyWithoutFiles, i, i.EventKey, &message, &chatID)
+		if found {
+			i.EventKey, i.Body = i.EventKey+"/files", ""
+		}
+		if found || err != nil {
+			return chat.EntryAddition, message, chatID, err
+		}
 	}
 	if i.Album != nil {
 		found, err := t.find(sqlByAlbum, i, *i.Album, &message, &chatID)

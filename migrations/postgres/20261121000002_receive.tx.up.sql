@@ -120,6 +120,10 @@ BEGIN
       UNION ALL
       SELECT (SELECT chat_id FROM timeline t WHERE t.channel_id = i.channel_id AND t.account_id = i.account_id AND t.album = i.album LIMIT 1)
       FROM unnest(items) i WHERE i.album IS NOT NULL
+      UNION ALL
+      SELECT (SELECT chat_id FROM timeline t
+              WHERE t.channel_id = i.channel_id AND t.account_id = i.account_id AND t.event_key = i.event_key AND t.attachments IS NULL LIMIT 1)
+      FROM unnest(items) i WHERE i.attachments IS NOT NULL AND i.kind <> 'edit'
     )) ORDER BY id FOR NO KEY UPDATE
   ) c;
 
@@ -152,15 +156,22 @@ BEGIN
 
   RETURN QUERY
   WITH known AS (
-    -- An edit of a message we never had is that message; a piece of an album we have belongs to its message.
-    SELECT i.*, owners[i.ordinality] AS owner, coalesce(t.target_id, t.id, a.id) AS target, coalesce(t.chat_id, a.chat_id) AS target_chat,
-           CASE WHEN t.id IS NOT NULL THEN 'edit' WHEN a.id IS NOT NULL THEN 'addition' ELSE 'message' END AS what,
-           CASE WHEN t.id IS NULL AND i.kind = 'edit' THEN i.message_key ELSE i.event_key END AS key
+    -- An edit of a message we never had is that message. Where edits bring no files, those of the message itself, which comes
+    -- later, belong to it then; a piece of an album we have belongs to its message.
+    SELECT i.*, owners[i.ordinality] AS owner, coalesce(t.target_id, t.id, l.id, a.id) AS target, coalesce(t.chat_id, l.chat_id, a.chat_id) AS target_chat,
+           CASE WHEN t.id IS NOT NULL THEN 'edit' WHEN coalesce(l.id, a.id) IS NOT NULL THEN 'addition' ELSE 'message' END AS what,
+           CASE WHEN l.id IS NOT NULL THEN i.event_key || '/files' WHEN t.id IS NULL AND i.kind = 'edit' THEN i.message_key ELSE i.event_key END AS key,
+           CASE WHEN l.id IS NULL THEN i.body ELSE '' END AS said
     FROM unnest(items) WITH ORDINALITY i
     LEFT JOIN LATERAL (
       SELECT id, target_id, chat_id FROM timeline
       WHERE i.kind = 'edit' AND channel_id = i.channel_id AND account_id = i.account_id AND event_key = i.message_key
       LIMIT 1) t ON true
+    LEFT JOIN LATERAL (
+      SELECT id, chat_id FROM timeline
+      WHERE i.kind <> 'edit' AND i.attachments IS NOT NULL
+        AND channel_id = i.channel_id AND account_id = i.account_id AND event_key = i.event_key AND kind = 'message' AND attachments IS NULL
+      LIMIT 1) l ON true
     LEFT JOIN LATERAL (
       SELECT id, chat_id FROM timeline
       WHERE i.album IS NOT NULL AND channel_id = i.channel_id AND account_id = i.account_id AND album = i.album
@@ -179,7 +190,7 @@ BEGIN
     INSERT INTO timeline (id, environment_id, chat_id, seq, kind, at, direction, author, text, target_id, reply_to, attachments,
                           state, channel_id, account_id, event_key, external_id, album, provider_at)
     SELECT n.entry_id, n.environment_id, n.place, n.seq, n.what, now_us,
-           CASE WHEN n.what = 'message' THEN 'in' ELSE '' END, 'client', n.body, n.target,
+           CASE WHEN n.what = 'message' THEN 'in' ELSE '' END, 'client', n.said, n.target,
            CASE WHEN n.reply_to IS NOT NULL THEN coalesce(
              (SELECT coalesce(q.target_id, q.id) FROM timeline q WHERE q.chat_id = n.place AND q.external_id = n.reply_to LIMIT 1),
              (SELECT p.message_id FROM parts p WHERE p.chat_id = n.place AND p.external_id = n.reply_to LIMIT 1)) END,
