@@ -114,7 +114,7 @@ func (w *tenants) tenant(mark string) *tenant {
 		return out[0].ChatID, entries[len(entries)-1].ID
 	}
 	failing, _ := write("Carl", "first")
-	sc.Replies(failing, agent)
+	unsent := sc.Replies(failing, agent)
 	sc.Settle(chat.PartFailed)
 	failures, _, err := sc.Failures(ctx, sc.Env, store.FailureOpen, store.FailureFilter{}, store.Page{Limit: 10})
 	require.NoError(w.t, err)
@@ -147,7 +147,7 @@ func (w *tenants) tenant(mark string) *tenant {
 	}
 	n.callers["chat_administrator"] = w.session(sc.Key, chat.ChatAdministrator, uuid.Nil)
 	n.callers["agent"] = w.session(sc.Key, chat.AgentRole, agent)
-	n.ids["chat_id"] = failing // names what is filtered
+	n.ids["chat_id"], n.ids["unsent"] = failing, unsent // chat_id names what is filtered
 	w.call("POST", n.pathOf("/chats/{id}/accept"), n.callers["agent"], nil).status(200)
 	n.callers["administrator"] = w.session(sc.Key, chat.Administrator, agent)
 	return n
@@ -227,6 +227,56 @@ func (w *tenants) bodyOf(n *tenant, op *openapi3.Operation) map[string]any {
 		body["text"] = "hello"
 	}
 	return body
+}
+
+// listens opens the stream of events until its first line.
+func (w *tenants) listens(token string) {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.URL+base+"/events?token="+token, nil)
+	require.NoError(w.t, err)
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(w.t, err)
+	defer resp.Body.Close()
+	require.Equal(w.t, http.StatusOK, resp.StatusCode)
+	_, err = io.ReadFull(resp.Body, make([]byte, 1))
+	require.NoError(w.t, err)
+}
+
+// ready arranges what an operation needs besides, so that it succeeds, and is a body for it.
+func (w *tenants) ready(n *tenant, op *openapi3.Operation) map[string]any {
+	w.t.Helper()
+	switch body := w.bodyOf(n, op); op.OperationID {
+	case "createSession":
+		return map[string]any{"role": "agent", "agent_id": n.ids["agents"]}
+	case "transferChat":
+		return map[string]any{"queue_id": n.ids["queues"]}
+	case "reopenChat", "startChat":
+		w.call("POST", n.pathOf("/chats/{id}/close"), n.callers["administrator"], nil).status(200)
+		return body
+	case "resendMessage":
+		n.ids["chats"], n.ids["media"] = n.ids["chat_id"], n.ids["unsent"]
+		return body
+	case "deleteChannel":
+		var unused gen.Channel
+		w.call("POST", "/channels", n.Key, map[string]any{"kind": "toy", "name": "Toy", "fields": map[string]string{"Cup": "unused", "String": "long"}}).status(201).into(&unused)
+		n.ids["channels"] = unused.ID
+		return body
+	case "deleteQueue":
+		n.ids["queues"] = n.Queue(chat.ToAllAgents, 0)
+		return body
+	case "putWizardCredentials":
+		return map[string]any{"crm_url": "https://step1.example.com", "generate_api_key": true, "secret_key": n.Key}
+	case "putWizardWaitingPeriods", "finishWizard", "synchronize":
+		n.Key = w.bind(n.Key, "https://"+strings.ToLower(op.OperationID)+".example.com")
+		n.callers["key"] = n.Key
+		if op.OperationID == "finishWizard" {
+			w.call("PUT", "/wizard/waiting-periods", n.Key, map[string]any{}).status(200)
+			return map[string]any{"save_afk": "yes", "close_old": "no"}
+		}
+		return body
+	default:
+		return body
+	}
 }
 
 // idValue is the tenant's value for a property that holds an id or a list of them.

@@ -51,6 +51,8 @@ type receiver interface {
 	receive(ctx context.Context, s *Store, items []receiveItem) ([]Received, error)
 	// atOnce is how many transactions at once are worth having.
 	atOnce() int
+	// tell has a watcher told every statement.
+	tell(w watcher)
 	close() error
 }
 

@@ -15,6 +15,7 @@ import (
 // postgresReceiver keeps connections of its own: see receivePool.
 type postgresReceiver struct {
 	pool *pgxpool.Pool
+	told watcher // of every statement; nil: nobody
 
 	// watchful is how many slices still look for repeats before they write (see continueSQL).
 	watchful atomic.Int64
@@ -30,6 +31,8 @@ func newPostgresReceiver(url string) (*postgresReceiver, error) {
 
 // atOnce is three: measured at 32 to 256 connections, where one and two leave the machine idle and four stand in each other's way.
 func (r *postgresReceiver) atOnce() int { return 3 }
+
+func (r *postgresReceiver) tell(w watcher) { r.told = w }
 
 func (r *postgresReceiver) close() error {
 	r.pool.Close()
@@ -192,6 +195,7 @@ func (r *postgresReceiver) ask(ctx context.Context, out []Received, q string, ar
 			_ = wire.SetDeadline(time.Time{})
 		}
 	}()
+	r.told.prepared(q, args)
 	rows, err := on.Query(context.Background(), q, append([]any{execMode(on.Conn())}, args...)...)
 	if err != nil {
 		return err

@@ -17,7 +17,8 @@ import (
 // sqliteReceiver takes a slice in row by row with prepared statements, in one transaction: SQLite has no round trips to
 // save, and one writer at a time makes locks unnecessary.
 type sqliteReceiver struct {
-	db *sql.DB
+	db   *sql.DB
+	told watcher // of every statement; nil: nobody
 
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt
@@ -25,6 +26,8 @@ type sqliteReceiver struct {
 
 // atOnce is one: SQLite has one writer at a time.
 func (r *sqliteReceiver) atOnce() int { return 1 }
+
+func (r *sqliteReceiver) tell(w watcher) { r.told = w }
 
 func (r *sqliteReceiver) close() error {
 	r.mu.Lock()
@@ -52,7 +55,7 @@ func (r *sqliteReceiver) receive(ctx context.Context, _ *Store, items []receiveI
 		return nil, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	t := sqliteTaking{ctx: ctx, tx: tx, stmts: stmts, bound: map[string]*sql.Stmt{}, channels: map[uuid.UUID]*sqliteChannel{}}
+	t := sqliteTaking{ctx: ctx, tx: tx, told: r.told, stmts: stmts, bound: map[string]*sql.Stmt{}, channels: map[uuid.UUID]*sqliteChannel{}}
 	if err := t.row(sqlClock).Scan(&t.unmoved, &t.now); err != nil {
 		return nil, err
 	}
@@ -159,6 +162,7 @@ func (r *sqliteReceiver) prepared(ctx context.Context) (map[string]*sql.Stmt, er
 type sqliteTaking struct {
 	ctx      context.Context
 	tx       *sql.Tx
+	told     watcher
 	stmts    map[string]*sql.Stmt
 	bound    map[string]*sql.Stmt         // stmts, bound to tx
 	channels map[uuid.UUID]*sqliteChannel // those read in this slice; nil: not active
@@ -182,10 +186,12 @@ func (t *sqliteTaking) stmt(q string) *sql.Stmt {
 }
 
 func (t *sqliteTaking) row(q string, args ...any) *sql.Row {
+	t.told.prepared(q, args)
 	return t.stmt(q).QueryRowContext(t.ctx, args...)
 }
 
 func (t *sqliteTaking) exec(q string, args ...any) error {
+	t.told.prepared(q, args)
 	_, err := t.stmt(q).ExecContext(t.ctx, args...)
 	return err
 }

@@ -44,7 +44,7 @@ type Options struct {
 	// MaxConns bounds the connections to PostgreSQL; 0 means 20. SQLite always writes with one.
 	MaxConns int
 	Sealer   Sealer
-	// Watch, if set, is told every statement that was run, with its values: for tests. Receive's own way in is not among them.
+	// Watch, if set, is told every statement that was run, with its values: for tests.
 	Watch func(statement string)
 }
 
