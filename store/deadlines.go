@@ -72,7 +72,8 @@ func (s *Store) PutOff(ctx context.Context, environment uuid.UUID, chats []uuid.
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		due := s.d.skipLocked(tx.NewSelect().Model((*Chat)(nil)).Column("c.id").Where("c.environment_id = ?", environment).
 			Where("c.id IN (?)", bun.List(chats)).Where("c.agent_due_since <= ?", At(before)))
-		_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("transfer_why = ?", why).Set("look_at = ?", At(until)).Where("c.id IN (?)", due).Exec(ctx)
+		_, err := tx.NewUpdate().Model((*Chat)(nil)).Set("transfer_why = ?", why).Set("look_at = ?", At(until)).Where("c.environment_id = ?", environment).
+			Where("c.id IN (?)", due).Exec(ctx)
 		return err
 	})
 	if err != nil {

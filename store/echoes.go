@@ -62,7 +62,7 @@ func echoedPart(ctx context.Context, tx bun.Tx, who *Identity, chats []Chat, in 
 	if known, err = written(ctx, tx, in); err != nil || known || in.Event.Echo.PartKey != "" {
 		return nil, known, err
 	}
-	part, err = partByText(ctx, tx, chats, in.Event)
+	part, err = partByText(ctx, tx, who, chats, in.Event)
 	return part, false, err
 }
 
@@ -70,7 +70,7 @@ func echoedPart(ctx context.Context, tx bun.Tx, who *Identity, chats []Chat, in 
 func partByID(ctx context.Context, tx bun.Tx, who *Identity, e channels.Event) (*Part, error) {
 	all := tx.NewSelect().Table("chats").Column("id").Where("contact_id = ?", who.ContactID).Where("identity_id = ?", who.ID)
 	find := func(where string, id any) (*Part, error) {
-		return firstTried(ctx, tx.NewSelect().Where("pt.chat_id IN (?)", all).Where(where, id), func(Part) bool { return true })
+		return firstTried(ctx, tx.NewSelect().Where("pt.environment_id = ?", who.EnvironmentID).Where("pt.chat_id IN (?)", all).Where(where, id), func(Part) bool { return true })
 	}
 	if key, err := uuid.Parse(e.Echo.PartKey); err == nil {
 		if part, err := find("pt.id = ?", key); err != nil || part != nil {
@@ -81,8 +81,8 @@ func partByID(ctx context.Context, tx bun.Tx, who *Identity, e channels.Event) (
 }
 
 // partByText finds the part with an echo's text whose outcome is open and that was tried before the echo was written.
-func partByText(ctx context.Context, tx bun.Tx, chats []Chat, e channels.Event) (*Part, error) {
-	q := tx.NewSelect().Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).Where("pt.external_id IS NULL").Where("pt.attempts > 0").
+func partByText(ctx context.Context, tx bun.Tx, who *Identity, chats []Chat, e channels.Event) (*Part, error) {
+	q := tx.NewSelect().Where("pt.environment_id = ?", who.EnvironmentID).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).Where("pt.external_id IS NULL").Where("pt.attempts > 0").
 		Where("pt.state IN (?)", bun.List(unproven))
 	if !e.At.IsZero() {
 		q = q.Where("pt.attempted_at <= ?", At(e.At.Add(echoSlack)))
@@ -104,7 +104,7 @@ func firstTried(ctx context.Context, q *bun.SelectQuery, meant func(Part) bool) 
 
 // written reports whether an echo stands in the timeline as somebody else's message.
 func written(ctx context.Context, tx bun.Tx, in Inbound) (bool, error) {
-	known, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.channel_id = ?", in.ChannelID).Where("t.account_id = ?", in.AccountID).
+	known, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.environment_id = ?", in.EnvironmentID).Where("t.channel_id = ?", in.ChannelID).Where("t.account_id = ?", in.AccountID).
 		Where("t.event_key = ?", chat.Storable(in.Event.Key)).Exists(ctx)
 	if err != nil {
 		return false, fmt.Errorf("look for the message of an echo: %w", err)
@@ -120,7 +120,7 @@ func (s *Store) prove(ctx context.Context, tx bun.Tx, chats []Chat, part *Part, 
 	}
 	c := &chats[slices.IndexFunc(chats, func(c Chat) bool { return c.ID == part.ChatID })]
 	m := new(Entry)
-	if err := tx.NewSelect().Model(m).Where("t.id = ?", part.MessageID).Scan(ctx); err != nil {
+	if err := tx.NewSelect().Model(m).Where("t.environment_id = ?", c.EnvironmentID).Where("t.id = ?", part.MessageID).Scan(ctx); err != nil {
 		return nil, one(err, "message "+part.MessageID.String())
 	}
 	before, why := m.State, m.Error
@@ -132,7 +132,7 @@ func (s *Store) prove(ctx context.Context, tx bun.Tx, chats []Chat, part *Part, 
 	if err != nil {
 		return nil, err
 	}
-	_, err = tx.NewUpdate().Table("chats").Set("out_due_at = ?", s.d.now()).Where("id = ?", c.ID).
+	_, err = tx.NewUpdate().Table("chats").Set("out_due_at = ?", s.d.now()).Where("environment_id = ?", c.EnvironmentID).Where("id = ?", c.ID).
 		Where("out_due_at > ?", s.d.now()).Where("out_due_at < ?", waitsForChannel).Where("out_until IS NULL").Exec(ctx)
 	if err != nil || done.State == before && m.Error == why {
 		return nil, err
@@ -156,7 +156,7 @@ func (s *Store) writtenElsewhere(ctx context.Context, tx bun.Tx, who *Identity, 
 	if err != nil {
 		return uuid.Nil, err
 	}
-	late, err := wroteAfter(ctx, tx, who.ID, in.Event.At)
+	late, err := wroteAfter(ctx, tx, in.EnvironmentID, who.ID, in.Event.At)
 	if err != nil {
 		return uuid.Nil, err
 	}
@@ -225,8 +225,8 @@ func echoEntry(ctx context.Context, tx bun.Tx, c Chat, in Inbound, item receiveI
 		return e, nil
 	}
 	var quoted []uuid.UUID
-	theirs := tx.NewSelect().TableExpr("timeline").ColumnExpr("id").Where("chat_id = ?", c.ID).Where("external_id = ?", *item.ReplyTo)
-	ours := tx.NewSelect().TableExpr("parts").ColumnExpr("message_id AS id").Where("chat_id = ?", c.ID).Where("external_id = ?", *item.ReplyTo)
+	theirs := tx.NewSelect().TableExpr("timeline").ColumnExpr("id").Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Where("external_id = ?", *item.ReplyTo)
+	ours := tx.NewSelect().TableExpr("parts").ColumnExpr("message_id AS id").Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Where("external_id = ?", *item.ReplyTo)
 	if err := tx.NewSelect().TableExpr("(? UNION ALL ?) AS found", theirs, ours).ColumnExpr("id").Limit(1).Scan(ctx, &quoted); err != nil {
 		return e, fmt.Errorf("look for the message an echo answers: %w", err)
 	}

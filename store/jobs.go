@@ -67,7 +67,7 @@ func (s *Store) ClaimJob(ctx context.Context, kind, owner string, lease time.Dur
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewUpdate().Model(&job).WherePK().
+		_, err = tx.NewUpdate().Model(&job).WherePK().Where("environment_id = ?", job.EnvironmentID).
 			Set("state = ?", JobRunning).
 			Set("owner = ?", owner).
 			Set("until_at = ? + ?", s.d.now(), lease.Microseconds()).

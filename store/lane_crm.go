@@ -61,7 +61,7 @@ func (s *Store) ClaimPush(ctx context.Context, environment uuid.UUID, owner stri
 			}
 		}
 		return tx.NewUpdate().Model((*Chat)(nil)).Set("crm_owner = ?", owner).Set("crm_until = ? + ?", s.d.now(), lease.Microseconds()).
-			Set("crm_fence = crm_fence + 1").Where("id IN (?)", bun.List(ids)).Returning("*").Scan(ctx, &claim.Chats)
+			Set("crm_fence = crm_fence + 1").Where("environment_id = ?", environment).Where("id IN (?)", bun.List(ids)).Returning("*").Scan(ctx, &claim.Chats)
 	})
 	if err == nil && locked {
 		err = ErrLocked
@@ -148,7 +148,7 @@ type pushLoader struct {
 func (l *pushLoader) entries(ctx context.Context, limit int) error {
 	var rows []PushEntry
 	err := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.id, t.chat_id, t.seq, t.kind, t.target_id").
-		Join("JOIN chats AS c ON c.id = t.chat_id").Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.seq > c.crm_seq").
+		Join("JOIN chats AS c ON c.id = t.chat_id").Where("t.environment_id = ?", l.environment).Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.seq > c.crm_seq").
 		OrderExpr("c.crm_due_at, t.chat_id, t.seq").Limit(limit).Scan(ctx, &rows)
 	if err != nil {
 		return err
@@ -173,7 +173,8 @@ func (l *pushLoader) lasts(ctx context.Context) error {
 	}
 	last := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.id").Where("t.chat_id = c.id").Where("t.kind = ?", chat.EntryMessage).
 		OrderExpr("t.seq DESC").Limit(1)
-	err := l.s.read.NewSelect().TableExpr("chats AS c").ColumnExpr("c.id, (?) AS last_id", last).Where("c.id IN (?)", bun.List(l.chats)).Scan(ctx, &rows)
+	err := l.s.read.NewSelect().TableExpr("chats AS c").ColumnExpr("c.id, (?) AS last_id", last).Where("c.environment_id = ?", l.environment).
+		Where("c.id IN (?)", bun.List(l.chats)).Scan(ctx, &rows)
 	if err != nil {
 		return err
 	}
@@ -196,7 +197,7 @@ func (l *pushLoader) messages(ctx context.Context) error {
 	all := l.s.read.NewSelect().TableExpr("timeline AS t").
 		ColumnExpr("t.id, t.chat_id, t.seq, t.direction, t.author, t.agent_id, t.external_id, t.text, t.attachments, t.crm_error").
 		ColumnExpr("max(t.at / 1000 - t.seq) OVER (PARTITION BY t.chat_id ORDER BY t.seq) + t.seq AS created_ms").
-		Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.kind = ?", chat.EntryMessage)
+		Where("t.environment_id = ?", l.environment).Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.kind = ?", chat.EntryMessage)
 	err := l.s.read.NewSelect().TableExpr("(?) AS m", all).ColumnExpr("m.*").Where("m.id IN (?)", bun.List(l.needed)).Scan(ctx, &rows)
 	if err != nil {
 		return err
@@ -214,7 +215,7 @@ func (l *pushLoader) changes(ctx context.Context) error {
 	}
 	var rows []Entry
 	err := l.s.read.NewSelect().Model(&rows).Column("id", "kind", "target_id", "external_id", "text", "attachments").
-		Where("t.target_id IN (?)", bun.List(l.needed)).Where("t.kind IN (?, ?)", chat.EntryAddition, chat.EntryEdit).OrderExpr("t.seq").Scan(ctx)
+		Where("t.environment_id = ?", l.environment).Where("t.target_id IN (?)", bun.List(l.needed)).Where("t.kind IN (?, ?)", chat.EntryAddition, chat.EntryEdit).OrderExpr("t.seq").Scan(ctx)
 	if err != nil {
 		return err
 	}
@@ -236,7 +237,7 @@ func (l *pushLoader) waiting(ctx context.Context) error {
 		N      int
 	}
 	err := l.s.read.NewSelect().TableExpr("timeline AS t").ColumnExpr("t.chat_id, count(*) AS n").Join("JOIN chats AS c ON c.id = t.chat_id").
-		Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.kind = ?", chat.EntryMessage).Where("t.direction = ?", chat.In).
+		Where("t.environment_id = ?", l.environment).Where("t.chat_id IN (?)", bun.List(l.chats)).Where("t.kind = ?", chat.EntryMessage).Where("t.direction = ?", chat.In).
 		Where("t.at >= c.unanswered_since").GroupExpr("t.chat_id").Scan(ctx, &rows)
 	for _, r := range rows {
 		l.w.Waiting[r.ChatID] = r.N

@@ -146,7 +146,7 @@ func (w pushSettler) take(ctx context.Context, chats []PushedChat, lock func(*bu
 
 // parent keeps what the CRM has of a chat's parent, or why it has nothing.
 func (w pushSettler) parent(ctx context.Context, p PushedParent) error {
-	q := w.tx.NewUpdate().Model(p.Row).WherePK().Set("crm_pushed = ?", p.Fingerprint)
+	q := w.tx.NewUpdate().Model(p.Row).WherePK().Where("environment_id = ?", w.environment).Set("crm_pushed = ?", p.Fingerprint)
 	var failure Failure
 	var before string
 	switch r := p.Row.(type) {
@@ -253,7 +253,7 @@ func (s *Store) LinkContact(ctx context.Context, contact *Contact, ref uuid.UUID
 		if err != nil {
 			return err
 		}
-		return tx.NewSelect().Model(linked).Where("id = ?", contact.ID).Scan(ctx)
+		return tx.NewSelect().Model(linked).Where("id = ?", contact.ID).Where("environment_id = ?", contact.EnvironmentID).Scan(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("link contact %s: %w", contact.ID, err)

@@ -47,7 +47,7 @@ type Addressee struct {
 // ownLane locks the chat of a lane that is still ours; ErrConflict means that the lease was lost.
 func (s *Store) ownLane(ctx context.Context, tx bun.Tx, lane SendLane) (*Chat, error) {
 	c := new(Chat)
-	err := s.d.forUpdate(tx.NewSelect().Model(c).Where("id = ?", lane.ChatID)).Scan(ctx)
+	err := s.d.forUpdate(tx.NewSelect().Model(c).Where("id = ?", lane.ChatID).Where("environment_id = ?", lane.EnvironmentID)).Scan(ctx)
 	if err != nil {
 		return nil, one(err, "chat "+lane.ChatID.String())
 	}
@@ -133,7 +133,7 @@ func (s *Store) wayOut(ctx context.Context, tx bun.Tx, c *Chat) (*Channel, Addre
 		ColumnExpr("? AS unmoved", s.d.now()).
 		Join("JOIN identities AS i ON i.id = ?", c.IdentityID).
 		Join("LEFT JOIN threads AS th ON th.channel_id = i.channel_id AND th.external_id = i.external_id").
-		Where("ch.id = ?", c.ChannelID).Scan(ctx)
+		Where("ch.id = ?", c.ChannelID).Where("ch.environment_id = ?", c.EnvironmentID).Scan(ctx)
 	if err != nil {
 		return nil, Addressee{}, time.Time{}, one(err, fmt.Sprintf("channel %s with identity %s", c.ChannelID, c.IdentityID))
 	}
@@ -175,7 +175,7 @@ func (s *Store) nextPart(ctx context.Context, tx bun.Tx, c *Chat, rules SendRule
 	var settled []Settled
 	for {
 		var next []Entry
-		err := tx.NewSelect().Model(&next).Where("chat_id = ?", c.ID).Where("seq > ?", c.OutSeq).Where("kind = ?", chat.EntryMessage).
+		err := tx.NewSelect().Model(&next).Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Where("seq > ?", c.OutSeq).Where("kind = ?", chat.EntryMessage).
 			Where("direction = ?", chat.Out).OrderExpr("seq").Limit(1).Scan(ctx)
 		if err != nil {
 			return nil, settled, fmt.Errorf("read the next message: %w", err)
@@ -230,13 +230,15 @@ func (s *Store) openPart(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, rule
 func (s *Store) writeAttempt(ctx context.Context, tx bun.Tx, c *Chat, part *Part, lease time.Duration) error {
 	part.State = chat.PartSending
 	part.Attempts++
-	_, err := tx.NewUpdate().Model(part).Set("state = ?", part.State).Set("attempts = ?", part.Attempts).Set("attempted_at = ?", s.d.now()).WherePK().Exec(ctx)
+	_, err := tx.NewUpdate().Model(part).Set("state = ?", part.State).Set("attempts = ?", part.Attempts).Set("attempted_at = ?", s.d.now()).
+		WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx)
 	if err == nil {
 		_, err = tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", chat.MessageSending).Where("id = ?", part.MessageID).
-			Where("state = ?", chat.MessageAccepted).Exec(ctx)
+			Where("environment_id = ?", c.EnvironmentID).Where("state = ?", chat.MessageAccepted).Exec(ctx)
 	}
 	if err == nil {
-		_, err = tx.NewUpdate().Model(c).Set("out_seq = ?", c.OutSeq).Set("out_refused = 0").Set("out_until = ? + ?", s.d.now(), lease.Microseconds()).WherePK().Exec(ctx)
+		_, err = tx.NewUpdate().Model(c).Set("out_seq = ?", c.OutSeq).Set("out_refused = 0").Set("out_until = ? + ?", s.d.now(), lease.Microseconds()).
+			WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("write the attempt of part %s: %w", part.ID, err)
@@ -247,7 +249,7 @@ func (s *Store) writeAttempt(ctx context.Context, tx bun.Tx, c *Chat, part *Part
 // releaseSend gives a lane back. due is nil where nothing is left to do: the chat is locked, so nothing can have come since.
 func (s *Store) releaseSend(ctx context.Context, tx bun.Tx, c *Chat, due any) error {
 	_, err := tx.NewUpdate().Model(c).Set("out_seq = ?", c.OutSeq).Set("out_due_at = ?", due).Set("out_owner = ''").Set("out_until = NULL").
-		Set("closing_since = ?", c.ClosingSince).WherePK().Where("out_fence = ?", c.OutFence).Exec(ctx)
+		Set("closing_since = ?", c.ClosingSince).WherePK().Where("environment_id = ?", c.EnvironmentID).Where("out_fence = ?", c.OutFence).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("release the lane of chat %s: %w", c.ID, err)
 	}

@@ -49,7 +49,7 @@ func (s *Store) NoteBlock(ctx context.Context, in Inbound) (out ReceiveOutcome, 
 	out, err = s.noted(ctx, in, func(ctx context.Context, tx bun.Tx, who *Identity) (ReceiveOutcome, error) {
 		chatID = uuid.Nil
 		if in.Event.Kind == channels.Block { // one that comes late says nothing; a late unblock does no harm: the next send tells
-			if stale, err := wroteAfter(ctx, tx, who.ID, in.Event.At); err != nil || stale {
+			if stale, err := wroteAfter(ctx, tx, in.EnvironmentID, who.ID, in.Event.At); err != nil || stale {
 				return Repeat, err
 			}
 		}
@@ -57,7 +57,7 @@ func (s *Store) NoteBlock(ctx context.Context, in Inbound) (out ReceiveOutcome, 
 		if err != nil || !news {
 			return Repeat, err
 		}
-		err = tx.NewSelect().Model((*Chat)(nil)).Column("id").Where("c.identity_id = ?", who.ID).Where("c.closed_at IS NULL").Scan(ctx, &chatID)
+		err = tx.NewSelect().Model((*Chat)(nil)).Column("id").Where("c.environment_id = ?", in.EnvironmentID).Where("c.identity_id = ?", who.ID).Where("c.closed_at IS NULL").Scan(ctx, &chatID)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}
@@ -67,18 +67,18 @@ func (s *Store) NoteBlock(ctx context.Context, in Inbound) (out ReceiveOutcome, 
 }
 
 // wroteAfter reports whether the customer has written after a moment of the messenger's clock. A zero moment says nothing.
-func wroteAfter(ctx context.Context, tx bun.Tx, identity uuid.UUID, at time.Time) (bool, error) {
+func wroteAfter(ctx context.Context, tx bun.Tx, environment, identity uuid.UUID, at time.Time) (bool, error) {
 	if at.IsZero() {
 		return false, nil
 	}
-	return wrote(ctx, tx, identity, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("t.provider_at > ?", At(at)) })
+	return wrote(ctx, tx, environment, identity, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("t.provider_at > ?", At(at)) })
 }
 
 // wrote reports whether there is such a message of a customer in his latest chats.
-func wrote(ctx context.Context, tx bun.Tx, identity uuid.UUID, such func(*bun.SelectQuery) *bun.SelectQuery) (bool, error) {
+func wrote(ctx context.Context, tx bun.Tx, environment, identity uuid.UUID, such func(*bun.SelectQuery) *bun.SelectQuery) (bool, error) {
 	who := tx.NewSelect().Table("identities").Column("contact_id").Where("id = ?", identity)
-	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.chat_id IN (?)", latestOf(tx, identity, who)).Where("t.kind = ?", chat.EntryMessage).
-		Where("t.direction = ?", chat.In).Apply(such).Exists(ctx)
+	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.environment_id = ?", environment).Where("t.chat_id IN (?)", latestOf(tx, identity, who)).
+		Where("t.kind = ?", chat.EntryMessage).Where("t.direction = ?", chat.In).Apply(such).Exists(ctx)
 	if err != nil {
 		return false, fmt.Errorf("look for what customer %s wrote: %w", identity, err)
 	}
@@ -91,7 +91,7 @@ func (s *Store) SetBlocked(ctx context.Context, send *Send, blocked bool) (news 
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		news = false
 		if blocked {
-			since, err := wrote(ctx, tx, send.User.ID, func(q *bun.SelectQuery) *bun.SelectQuery {
+			since, err := wrote(ctx, tx, send.Lane.EnvironmentID, send.User.ID, func(q *bun.SelectQuery) *bun.SelectQuery {
 				return q.Where("t.at > ? + (SELECT offset_us FROM clock)", At(send.At))
 			})
 			if err != nil || since {

@@ -37,13 +37,13 @@ type Settled struct {
 // plannedParts returns a message's parts, planning them first: one row for each send, committed before the first.
 func (s *Store) plannedParts(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, rules SendRules) ([]Part, error) {
 	var parts []Part
-	if err := tx.NewSelect().Model(&parts).Where("message_id = ?", m.ID).OrderExpr("n").Scan(ctx); err != nil {
+	if err := tx.NewSelect().Model(&parts).Where("environment_id = ?", c.EnvironmentID).Where("message_id = ?", m.ID).OrderExpr("n").Scan(ctx); err != nil {
 		return nil, fmt.Errorf("read the parts of message %s: %w", m.ID, err)
 	}
 	if len(parts) > 0 {
 		return parts, nil
 	}
-	answered, err := externalIDOf(ctx, tx, m.ReplyTo)
+	answered, err := externalIDOf(ctx, tx, c.EnvironmentID, m.ReplyTo)
 	if err != nil {
 		return nil, err
 	}
@@ -68,13 +68,14 @@ func (s *Store) plannedParts(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, 
 }
 
 // externalIDOf is the messenger's id of a message; of one of ours, its first part's. Empty where there is none.
-func externalIDOf(ctx context.Context, tx bun.Tx, message uuid.UUID) (string, error) {
+func externalIDOf(ctx context.Context, tx bun.Tx, environment, message uuid.UUID) (string, error) {
 	if message == uuid.Nil {
 		return "", nil
 	}
 	var ids []string
-	theirs := tx.NewSelect().Table("timeline").Column("external_id").Where("id = ?", message).Where("external_id IS NOT NULL")
-	ours := tx.NewSelect().Table("parts").Column("external_id").Where("message_id = ?", message).Where("n = 0").Where("external_id IS NOT NULL")
+	theirs := tx.NewSelect().Table("timeline").Column("external_id").Where("environment_id = ?", environment).Where("id = ?", message).Where("external_id IS NOT NULL")
+	ours := tx.NewSelect().Table("parts").Column("external_id").Where("environment_id = ?", environment).Where("message_id = ?", message).Where("n = 0").
+		Where("external_id IS NOT NULL")
 	// Bun's own UnionAll puts its parts in parentheses, which SQLite does not take.
 	if err := tx.NewSelect().TableExpr("(? UNION ALL ?) AS found", theirs, ours).Column("external_id").Scan(ctx, &ids); err != nil {
 		return "", fmt.Errorf("read the messenger's id of message %s: %w", message, err)
@@ -93,16 +94,16 @@ func (s *Store) SettleSend(ctx context.Context, send *Send, o PartOutcome, recei
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		done = Settled{MessageID: send.Part.MessageID, ChatID: send.Lane.ChatID}
 		c := new(Chat)
-		if err := s.d.forUpdate(tx.NewSelect().Model(c).Where("id = ?", send.Lane.ChatID)).Scan(ctx); err != nil {
+		if err := s.d.forUpdate(tx.NewSelect().Model(c).Where("id = ?", send.Lane.ChatID).Where("environment_id = ?", send.Lane.EnvironmentID)).Scan(ctx); err != nil {
 			return one(err, "chat")
 		}
 		part := new(Part)
-		err := tx.NewSelect().Model(part).Where("id = ?", send.Part.ID).Scan(ctx)
+		err := tx.NewSelect().Model(part).Where("id = ?", send.Part.ID).Where("environment_id = ?", c.EnvironmentID).Scan(ctx)
 		if err != nil {
 			return one(err, "part")
 		}
 		m := new(Entry)
-		if err := tx.NewSelect().Model(m).Where("id = ?", part.MessageID).Scan(ctx); err != nil {
+		if err := tx.NewSelect().Model(m).Where("id = ?", part.MessageID).Where("environment_id = ?", c.EnvironmentID).Scan(ctx); err != nil {
 			return one(err, "message")
 		}
 		late := part.State == chat.PartUnknown && o.State == chat.PartSent
@@ -135,7 +136,7 @@ func (s *Store) SettleSend(ctx context.Context, send *Send, o PartOutcome, recei
 
 // releaseSent gives the lane back if nothing is left to send, and starts the closing clock with it.
 func (s *Store) releaseSent(ctx context.Context, tx bun.Tx, c *Chat, closing Time) (bool, error) {
-	left, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("seq > ?", c.OutSeq).Where("kind = ?", chat.EntryMessage).
+	left, err := tx.NewSelect().Model((*Entry)(nil)).Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Where("seq > ?", c.OutSeq).Where("kind = ?", chat.EntryMessage).
 		Where("direction = ?", chat.Out).Where("state IN (?, ?)", chat.MessageAccepted, chat.MessageSending).Exists(ctx)
 	if err != nil || left {
 		return false, err
@@ -153,11 +154,11 @@ func (s *Store) tryLater(ctx context.Context, tx bun.Tx, c *Chat, send *Send, pa
 	if c.OutFence != send.Lane.Fence {
 		return nil
 	}
-	if _, err := tx.NewUpdate().Model(part).Column("state", "error").WherePK().Exec(ctx); err != nil {
+	if _, err := tx.NewUpdate().Model(part).Column("state", "error").WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx); err != nil {
 		return err
 	}
 	_, err := tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", chat.MessageAccepted).Where("id = ?", part.MessageID).
-		Where("state = ?", chat.MessageSending).Exec(ctx)
+		Where("environment_id = ?", c.EnvironmentID).Where("state = ?", chat.MessageSending).Exec(ctx)
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func (s *Store) tryLater(ctx context.Context, tx bun.Tx, c *Chat, send *Send, pa
 // awaitProof leaves a part whose outcome is unknown as being sent for as long as proof may come, and its lane waits for it.
 // Under a lease that was lost whoever has the lane now finds it.
 func (s *Store) awaitProof(ctx context.Context, tx bun.Tx, c *Chat, send *Send, part *Part, wait time.Duration) error {
-	if _, err := tx.NewUpdate().Model(part).Column("error").WherePK().Exec(ctx); err != nil || c.OutFence != send.Lane.Fence {
+	if _, err := tx.NewUpdate().Model(part).Column("error").WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx); err != nil || c.OutFence != send.Lane.Fence {
 		return err
 	}
 	return s.releaseSend(ctx, tx, c, bun.SafeQuery("? + ?", s.d.now(), wait.Microseconds()))
@@ -193,7 +194,7 @@ func (s *Store) partDone(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, part
 	if part.State.Taken() {
 		q = q.Set("sent_at = coalesce(?, ?)", part.SentAt, s.d.now())
 	}
-	if _, err := q.WherePK().Exec(ctx); err != nil {
+	if _, err := q.WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx); err != nil {
 		return Settled{}, fmt.Errorf("write part %s: %w", part.ID, err)
 	}
 	return s.messageDone(ctx, tx, c, m)
@@ -204,7 +205,7 @@ func (s *Store) partDone(ctx context.Context, tx bun.Tx, c *Chat, m *Entry, part
 func (s *Store) messageDone(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (Settled, error) {
 	done := Settled{MessageID: m.ID, ChatID: c.ID, State: m.State, AgentID: c.AgentID, QueueID: c.QueueID}
 	var parts []Part
-	if err := tx.NewSelect().Model(&parts).Column("state", "error").Where("message_id = ?", m.ID).OrderExpr("n").Scan(ctx); err != nil {
+	if err := tx.NewSelect().Model(&parts).Column("state", "error").Where("environment_id = ?", c.EnvironmentID).Where("message_id = ?", m.ID).OrderExpr("n").Scan(ctx); err != nil {
 		return done, fmt.Errorf("read the parts of message %s: %w", m.ID, err)
 	}
 	states, before := make([]chat.PartState, len(parts)), m.State
@@ -222,13 +223,13 @@ func (s *Store) messageDone(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (
 	}
 	if beginning {
 		done.Reason = restMissing
-		_, err := tx.NewUpdate().Model((*Part)(nil)).Set("error = ?", restMissing).Where("message_id = ?", m.ID).Where("error = ?", heldBack).Exec(ctx)
+		_, err := tx.NewUpdate().Model((*Part)(nil)).Set("error = ?", restMissing).Where("environment_id = ?", c.EnvironmentID).Where("message_id = ?", m.ID).Where("error = ?", heldBack).Exec(ctx)
 		if err != nil {
 			return done, fmt.Errorf("write the parts of message %s: %w", m.ID, err)
 		}
 	}
 	m.State, m.Error = done.State, done.Reason
-	if _, err := tx.NewUpdate().Model(m).Column("state", "error").WherePK().Exec(ctx); err != nil {
+	if _, err := tx.NewUpdate().Model(m).Column("state", "error").WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx); err != nil {
 		return done, fmt.Errorf("write message %s: %w", m.ID, err)
 	}
 	var err error
@@ -256,7 +257,7 @@ func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (crm b
 		return false, err
 	}
 	_, err = tx.NewUpdate().Model((*Part)(nil)).Set("state = ?", chat.PartFailed).Set("error = ?", heldBack).
-		Where("message_id = ?", m.ID).Where("state = ?", chat.PartPlanned).Exec(ctx)
+		Where("environment_id = ?", c.EnvironmentID).Where("message_id = ?", m.ID).Where("state = ?", chat.PartPlanned).Exec(ctx)
 	if err != nil {
 		return false, fmt.Errorf("give up the rest of message %s: %w", m.ID, err)
 	}
@@ -267,7 +268,7 @@ func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (crm b
 	if err != nil || m.State == chat.MessageUnknown || m.Author == chat.BySystem || c.AnsweredFrom.IsZero() || !c.ClosedAt.IsZero() {
 		return false, err
 	}
-	answered, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("kind = ?", chat.EntryMessage).
+	answered, err := tx.NewSelect().Model((*Entry)(nil)).Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Where("kind = ?", chat.EntryMessage).
 		Where("direction = ?", chat.Out).Where("author <> ?", chat.BySystem).Where("state <> ?", chat.MessageFailed).
 		Where("at >= ?", c.AnsweredFrom).Where("id <> ?", m.ID).Exists(ctx)
 	if err != nil || answered {
@@ -283,7 +284,7 @@ func (s *Store) unsent(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) (crm b
 	if c.Elsewhere() {
 		c.BotDueSince = At(now)
 	}
-	_, err = s.pushes(tx.NewUpdate().Model(c).Column("unanswered_since", "answered_from", "agent_due_since", "bot_due_since")).WherePK().Exec(ctx)
+	_, err = s.pushes(tx.NewUpdate().Model(c).Column("unanswered_since", "answered_from", "agent_due_since", "bot_due_since")).WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx)
 	return true, err
 }
 
@@ -293,7 +294,7 @@ func (s *Store) answeredAfterAll(ctx context.Context, tx bun.Tx, c *Chat, m *Ent
 	if err != nil || waits || c.UnansweredSince.IsZero() {
 		return false, err
 	}
-	_, err = s.pushes(answered(tx.NewUpdate().Model(c))).WherePK().Exec(ctx)
+	_, err = s.pushes(answered(tx.NewUpdate().Model(c))).WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx)
 	return true, err
 }
 
@@ -304,7 +305,7 @@ func (s *Store) closingSince(ctx context.Context, tx bun.Tx, c *Chat, m *Entry) 
 		return Time{}, nil
 	}
 	if m.Seq < c.LastSeq {
-		later, err := tx.NewSelect().Model((*Entry)(nil)).Where("chat_id = ?", c.ID).Where("seq > ?", m.Seq).Where("kind = ?", chat.EntryMessage).
+		later, err := tx.NewSelect().Model((*Entry)(nil)).Where("environment_id = ?", c.EnvironmentID).Where("chat_id = ?", c.ID).Where("seq > ?", m.Seq).Where("kind = ?", chat.EntryMessage).
 			Where("author <> ?", chat.BySystem).Exists(ctx)
 		if err != nil || later {
 			return Time{}, err
@@ -320,7 +321,7 @@ func startClosing(ctx context.Context, tx bun.Tx, c *Chat, since Time) error {
 		return nil
 	}
 	c.ClosingSince = since
-	_, err := tx.NewUpdate().Model(c).Column("closing_since").WherePK().Exec(ctx)
+	_, err := tx.NewUpdate().Model(c).Column("closing_since").WherePK().Where("environment_id = ?", c.EnvironmentID).Exec(ctx)
 	return err
 }
 

@@ -172,7 +172,8 @@ func (s *Store) ReceivingHealth(ctx context.Context, ch *Channel, ok bool, why s
 	}
 	shown, err = changed(q.Set("receiving_since = CASE WHEN receiving_ok = ? THEN receiving_since ELSE ? END", ok, At(now)).
 		Set("receiving_ok = ?", ok).Set("receiving_why = ?", why).
-		Where("id = ?", ch.ID).Where("state = ?", chat.ChannelActive).Where("version = ?", ch.Version).Exec(ctx))
+		Where("environment_id = ?", ch.EnvironmentID).Where("id = ?", ch.ID).
+		Where("state = ?", chat.ChannelActive).Where("version = ?", ch.Version).Exec(ctx))
 	if err != nil {
 		return false, fmt.Errorf("show the health of channel %s: %w", ch.ID, err)
 	}

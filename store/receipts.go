@@ -37,7 +37,7 @@ func (s *Store) NoteReceipt(ctx context.Context, in Inbound) (out ReceiveOutcome
 		if err != nil {
 			return "", err
 		}
-		parts, err := note.parts(ctx, tx, chats)
+		parts, err := note.parts(ctx, tx, who, chats)
 		if err != nil {
 			return "", err
 		}
@@ -113,20 +113,20 @@ func (r receipt) keepMoment(ctx context.Context, tx bun.Tx, who *Identity) (furt
 	if r.state == chat.PartRead {
 		column = "read_until"
 	}
-	return changed(tx.NewUpdate().Model((*Identity)(nil)).Set("? = ?", column, r.until).Where("i.id = ?", who.ID).
+	return changed(tx.NewUpdate().Model((*Identity)(nil)).Set("? = ?", column, r.until).Where("i.environment_id = ?", who.EnvironmentID).Where("i.id = ?", who.ID).
 		Where("i.? IS NULL OR i.? < ?", column, column, r.until).Exec(ctx))
 }
 
 // parts are those the receipt is about that have not come so far yet. Ids are certain. A moment is compared with when the
 // messenger took the part by its own clock; where it has not told, with when we knew by ours that it had, which is later: at
 // worst a part counts as less far than it is.
-func (r receipt) parts(ctx context.Context, tx bun.Tx, chats []Chat) ([]Part, error) {
+func (r receipt) parts(ctx context.Context, tx bun.Tx, who *Identity, chats []Chat) ([]Part, error) {
 	behind := []chat.PartState{chat.PartSent}
 	if r.state == chat.PartRead {
 		behind = append(behind, chat.PartDelivered)
 	}
 	var parts []Part
-	q := tx.NewSelect().Model(&parts).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).Where("pt.state IN (?)", bun.List(behind)).
+	q := tx.NewSelect().Model(&parts).Where("pt.environment_id = ?", who.EnvironmentID).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).Where("pt.state IN (?)", bun.List(behind)).
 		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 			q = q.Where("pt.sent_at <= ?", r.until)
 			if len(r.ids) > 0 {
@@ -144,7 +144,7 @@ func (r receipt) parts(ctx context.Context, tx bun.Tx, chats []Chat) ([]Part, er
 func (s *Store) advance(ctx context.Context, tx bun.Tx, chats []Chat, parts []Part, to chat.PartState) (settled []Settled, err error) {
 	for i := range parts {
 		parts[i].State = to
-		if _, err := tx.NewUpdate().Model(&parts[i]).Column("state").WherePK().Exec(ctx); err != nil {
+		if _, err := tx.NewUpdate().Model(&parts[i]).Column("state").WherePK().Where("environment_id = ?", parts[i].EnvironmentID).Exec(ctx); err != nil {
 			return nil, fmt.Errorf("write part %s: %w", parts[i].ID, err)
 		}
 	}
@@ -165,7 +165,7 @@ func (s *Store) advance(ctx context.Context, tx bun.Tx, chats []Chat, parts []Pa
 func (s *Store) settleAgain(ctx context.Context, tx bun.Tx, chats []Chat, p Part) (done Settled, changed bool, err error) {
 	at := slices.IndexFunc(chats, func(c Chat) bool { return c.ID == p.ChatID })
 	m := new(Entry)
-	if err := tx.NewSelect().Model(m).Where("t.id = ?", p.MessageID).Scan(ctx); err != nil {
+	if err := tx.NewSelect().Model(m).Where("t.environment_id = ?", p.EnvironmentID).Where("t.id = ?", p.MessageID).Scan(ctx); err != nil {
 		return done, false, one(err, "message "+p.MessageID.String())
 	}
 	before := m.State
@@ -182,7 +182,8 @@ func (s *Store) keepUnknown(ctx context.Context, tx bun.Tx, who *Identity, chats
 		return true, false, nil
 	}
 	var ours []string
-	err = tx.NewSelect().Model((*Part)(nil)).Column("external_id").Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).
+	err = tx.NewSelect().Model((*Part)(nil)).Column("external_id").Where("pt.environment_id = ?", who.EnvironmentID).
+		Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).
 		Where("pt.external_id IN (?)", bun.List(r.ids)).Scan(ctx, &ours)
 	if err != nil {
 		return false, false, fmt.Errorf("look for the messages of a receipt: %w", err)
@@ -191,12 +192,13 @@ func (s *Store) keepUnknown(ctx context.Context, tx bun.Tx, who *Identity, chats
 	if len(left) == 0 {
 		return true, false, nil
 	}
-	under, err := tx.NewSelect().Model((*Part)(nil)).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).Where("pt.attempts > 0").
+	under, err := tx.NewSelect().Model((*Part)(nil)).Where("pt.environment_id = ?", who.EnvironmentID).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).Where("pt.attempts > 0").
 		Where("pt.state IN (?)", bun.List(unproven)).Exists(ctx)
 	if err != nil || !under {
 		return len(ours) > 0, false, err
 	}
-	_, err = tx.NewDelete().Table("early_receipts").Where("identity_id = ?", who.ID).Where("at < ? - ?", s.d.now(), earlyReceiptAge.Microseconds()).Exec(ctx)
+	_, err = tx.NewDelete().Table("early_receipts").Where("environment_id = ?", who.EnvironmentID).Where("identity_id = ?", who.ID).
+		Where("at < ? - ?", s.d.now(), earlyReceiptAge.Microseconds()).Exec(ctx)
 	for _, id := range left {
 		if err != nil {
 			break
@@ -233,7 +235,8 @@ func catchUp(ctx context.Context, tx bun.Tx, c *Chat, part *Part, receipts bool)
 		}
 	}
 	var early chat.PartState
-	err := tx.NewDelete().Table("early_receipts").Where("identity_id = ?", c.IdentityID).Where("external_id = ?", part.ExternalID).
+	err := tx.NewDelete().Table("early_receipts").Where("environment_id = ?", c.EnvironmentID).Where("identity_id = ?", c.IdentityID).
+		Where("external_id = ?", part.ExternalID).
 		Returning("state").Scan(ctx, &early)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("look for early receipts of part %s: %w", part.ID, err)
@@ -243,7 +246,7 @@ func catchUp(ctx context.Context, tx bun.Tx, c *Chat, part *Part, receipts bool)
 		return nil
 	}
 	var who Identity
-	if err := tx.NewSelect().Model(&who).Column("delivered_until", "read_until").Where("i.id = ?", c.IdentityID).Scan(ctx); err != nil {
+	if err := tx.NewSelect().Model(&who).Column("delivered_until", "read_until").Where("i.environment_id = ?", c.EnvironmentID).Where("i.id = ?", c.IdentityID).Scan(ctx); err != nil {
 		return one(err, "identity "+c.IdentityID.String())
 	}
 	if !part.SentAt.After(who.DeliveredUntil.Time) {

@@ -47,7 +47,7 @@ func (s *Store) SyncAgents(ctx context.Context, environment uuid.UUID, users []c
 			}
 		}
 		for i := range renamed {
-			if _, err := tx.NewUpdate().Model(&renamed[i]).Column("name").WherePK().Exec(ctx); err != nil {
+			if _, err := tx.NewUpdate().Model(&renamed[i]).Column("name").WherePK().Where("environment_id = ?", environment).Exec(ctx); err != nil {
 				return err
 			}
 		}
@@ -70,7 +70,7 @@ func (s *Store) agentGone(ctx context.Context, tx bun.Tx, a *Agent) error {
 	if _, err := s.lockAgentChats(ctx, tx, a.EnvironmentID, a.ID); err != nil {
 		return err
 	}
-	if _, err := tx.NewUpdate().Model(a).Set("enabled = ?", false).Set("status = ?", chat.Offline).WherePK().Exec(ctx); err != nil {
+	if _, err := tx.NewUpdate().Model(a).Set("enabled = ?", false).Set("status = ?", chat.Offline).WherePK().Where("environment_id = ?", a.EnvironmentID).Exec(ctx); err != nil {
 		return err
 	}
 	_, err := s.returnChats(ctx, tx, a.EnvironmentID, a.ID, "the agent is no longer a user of the CRM")
@@ -107,7 +107,7 @@ func (s *Store) forgetPushed(ctx context.Context, table string, environment, aft
 		if err := s.d.forUpdate(known).Scan(ctx, &ids); err != nil || len(ids) == 0 {
 			return err
 		}
-		_, err := tx.NewUpdate().Table(table).Set("crm_pushed = ''").Where("id IN (?)", bun.List(ids)).Exec(ctx)
+		_, err := tx.NewUpdate().Table(table).Set("crm_pushed = ''").Where("environment_id = ?", environment).Where("id IN (?)", bun.List(ids)).Exec(ctx)
 		return err
 	})
 	return ids, err
@@ -125,7 +125,8 @@ func (s *Store) MarkDirty(ctx context.Context, environment, after uuid.UUID, lim
 			return err
 		}
 		_, err := tx.NewUpdate().Table("chats").Set("crm_seq = 0").Set("crm_pushed = ''").Set("crm_failures = 0").
-			Set("crm_version = crm_version + 1").Set("crm_due_at = ?", s.d.now()).Where("id IN (?)", bun.List(ids)).Exec(ctx)
+			Set("crm_version = crm_version + 1").Set("crm_due_at = ?", s.d.now()).
+			Where("environment_id = ?", environment).Where("id IN (?)", bun.List(ids)).Exec(ctx)
 		return err
 	})
 	if err != nil {

@@ -64,7 +64,8 @@ func (s *Store) NoteThread(ctx context.Context, n ThreadNote) (noted ThreadNoted
 			return err
 		}
 		after, news := row.thread().Told(n.Word)
-		_, err = tx.NewUpdate().Model(row).Set("owner = ?", after.Owner).Set("app = ?", after.App).Set("at = ?", At(after.At)).WherePK().Exec(ctx)
+		_, err = tx.NewUpdate().Model(row).Set("owner = ?", after.Owner).Set("app = ?", after.App).Set("at = ?", At(after.At)).
+			WherePK().Where("environment_id = ?", n.EnvironmentID).Exec(ctx)
 		if err != nil || !news {
 			return err
 		}
