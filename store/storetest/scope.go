@@ -146,7 +146,7 @@ func queries(q string) []*query {
 	}
 	now := level{of: begin(&top), in: &top, nested: true}
 	var outer []level
-	for i := 0; i < len(q); i++ {
+	for i := range len(q) {
 		switch {
 		case q[i] == '(':
 			outer = append(outer, now)
