@@ -62,7 +62,7 @@ func (d *day) event(user string, e channels.Event) {
 	if e.Key == "" {
 		e.Key = nextKey()
 	}
-	_, err := d.jobs.Intake.Deliver(d.ctx, ch, channels.Delivery{Events: []channels.Event{e}})
+	_, err := d.jobs.Intake.Take(d.ctx, ch, channels.Delivery{Events: []channels.Event{e}})
 	require.NoError(d, err)
 }
 

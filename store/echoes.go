@@ -27,7 +27,7 @@ type Echoed struct {
 func (s *Store) NoteEcho(ctx context.Context, in Inbound, receipts bool) (out ReceiveOutcome, echoed Echoed, err error) {
 	out, err = s.noted(ctx, in, func(ctx context.Context, tx bun.Tx, who *Identity) (out ReceiveOutcome, err error) {
 		echoed = Echoed{}
-		chats, err := s.latestChats(ctx, tx, who)
+		chats, err := s.latestChats(ctx, tx, who, nil)
 		if err != nil || len(chats) == 0 {
 			return Ignored, err
 		}

@@ -77,7 +77,7 @@ func wroteAfter(ctx context.Context, tx bun.Tx, environment, identity uuid.UUID,
 // wrote reports whether there is such a message of a customer in his latest chats.
 func wrote(ctx context.Context, tx bun.Tx, environment, identity uuid.UUID, such func(*bun.SelectQuery) *bun.SelectQuery) (bool, error) {
 	who := tx.NewSelect().Table("identities").Column("contact_id").Where("id = ?", identity)
-	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.environment_id = ?", environment).Where("t.chat_id IN (?)", latestOf(tx, identity, who)).
+	there, err := tx.NewSelect().Model((*Entry)(nil)).Where("t.environment_id = ?", environment).Where("t.chat_id IN (?)", latestOf(tx, identity, who, chatsLookedAt)).
 		Where("t.kind = ?", chat.EntryMessage).Where("t.direction = ?", chat.In).Apply(such).Exists(ctx)
 	if err != nil {
 		return false, fmt.Errorf("look for what customer %s wrote: %w", identity, err)

@@ -16,6 +16,7 @@ import (
 
 const (
 	chatsLookedAt   = 3         // of a customer, the latest: notes are about what was sent a moment ago
+	chatsToReceipt  = 50        // of a customer, the latest: receipts that come late, of what was sent before several chats
 	earlyReceiptAge = time.Hour // after which nobody will ask for a receipt of an unknown message
 )
 
@@ -29,7 +30,7 @@ func (s *Store) NoteReceipt(ctx context.Context, in Inbound) (out ReceiveOutcome
 	note := receiptOf(in)
 	out, err = s.noted(ctx, in, func(ctx context.Context, tx bun.Tx, who *Identity) (ReceiveOutcome, error) {
 		settled = nil
-		chats, err := s.latestChats(ctx, tx, who)
+		chats, err := s.latestChats(ctx, tx, who, note.concerned(tx, who))
 		if err != nil || len(chats) == 0 {
 			return Ignored, err
 		}
@@ -79,21 +80,62 @@ func receiptOf(in Inbound) receipt {
 	return r
 }
 
-// latestChats locks a customer's latest chats, in the order of their ids as everybody does, and returns them so.
-func (s *Store) latestChats(ctx context.Context, tx bun.Tx, who *Identity) ([]Chat, error) {
+// latestChats locks a customer's latest chats and some others of his, in the order of their ids as everybody does, and returns them
+// so.
+func (s *Store) latestChats(ctx context.Context, tx bun.Tx, who *Identity, others *bun.SelectQuery) ([]Chat, error) {
 	var chats []Chat
-	err := s.d.forUpdate(tx.NewSelect().Model(&chats).Where("c.environment_id = ?", who.EnvironmentID).
-		Where("c.id IN (?)", latestOf(tx, who.ID, bun.SafeQuery("?", who.ContactID))).OrderExpr("c.id")).Scan(ctx)
+	q := tx.NewSelect().Model(&chats).Where("c.environment_id = ?", who.EnvironmentID)
+	if latest := who.latest(tx, chatsLookedAt); others == nil {
+		q = q.Where("c.id IN (?)", latest)
+	} else {
+		q = q.Where("c.id IN (SELECT id FROM (?) AS l UNION ALL SELECT chat_id FROM (?) AS o)", latest, others)
+	}
+	err := s.d.forUpdate(q.OrderExpr("c.id")).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the latest chats of identity %s: %w", who.ID, err)
 	}
 	return chats, nil
 }
 
-// latestOf finds the chats of a customer in which something was written last: an old one that was taken up again is among them.
-func latestOf(tx bun.Tx, identity uuid.UUID, contact any) *bun.SelectQuery {
+func (i *Identity) latest(tx bun.Tx, n int) *bun.SelectQuery {
+	return latestOf(tx, i.ID, bun.SafeQuery("?", i.ContactID), n)
+}
+
+// latestOf finds the n chats of a customer in which something was written last: an old one that was taken up again is among them.
+func latestOf(tx bun.Tx, identity uuid.UUID, contact any, n int) *bun.SelectQuery {
 	return tx.NewSelect().Table("chats").Column("id").Where("contact_id = (?)", contact).Where("identity_id = ?", identity).
-		OrderExpr("coalesce(last_message_at, opened_at) DESC, id DESC").Limit(chatsLookedAt)
+		OrderExpr("coalesce(last_message_at, opened_at) DESC, id DESC").Limit(n)
+}
+
+// concerned finds the chats with parts that the receipt is about, and with those on their way, which may turn out to be some.
+func (r receipt) concerned(tx bun.Tx, who *Identity) *bun.SelectQuery {
+	return tx.NewSelect().Model((*Part)(nil)).Column("pt.chat_id").Where("pt.environment_id = ?", who.EnvironmentID).
+		Where("pt.chat_id IN (SELECT id FROM (?) AS l)", who.latest(tx, chatsToReceipt)).
+		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+			return q.WhereGroup(" OR ", r.about).WhereGroup(" OR ", underWay)
+		})
+}
+
+// about chooses the parts the receipt is about that have not come so far yet. Ids are certain. A moment is compared with when the
+// messenger took the part by its own clock; where it has not told, with when we knew by ours that it had, which is later: at
+// worst a part counts as less far than it is.
+func (r receipt) about(q *bun.SelectQuery) *bun.SelectQuery {
+	behind := []chat.PartState{chat.PartSent}
+	if r.state == chat.PartRead {
+		behind = append(behind, chat.PartDelivered)
+	}
+	return q.Where("pt.state IN (?)", bun.List(behind)).WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+		q = q.Where("pt.sent_at <= ?", r.until)
+		if len(r.ids) > 0 {
+			q = q.WhereOr("pt.external_id IN (?)", bun.List(r.ids))
+		}
+		return q
+	})
+}
+
+// underWay chooses the parts whose send was tried and is not settled.
+func underWay(q *bun.SelectQuery) *bun.SelectQuery {
+	return q.Where("pt.attempts > 0").Where("pt.state IN (?)", bun.List(unproven))
 }
 
 func idsOf(chats []Chat) []uuid.UUID {
@@ -117,24 +159,12 @@ func (r receipt) keepMoment(ctx context.Context, tx bun.Tx, who *Identity) (furt
 		Where("i.? IS NULL OR i.? < ?", column, column, r.until).Exec(ctx))
 }
 
-// parts are those the receipt is about that have not come so far yet. Ids are certain. A moment is compared with when the
-// messenger took the part by its own clock; where it has not told, with when we knew by ours that it had, which is later: at
-// worst a part counts as less far than it is.
+// parts are those in these chats that the receipt is about.
 func (r receipt) parts(ctx context.Context, tx bun.Tx, who *Identity, chats []Chat) ([]Part, error) {
-	behind := []chat.PartState{chat.PartSent}
-	if r.state == chat.PartRead {
-		behind = append(behind, chat.PartDelivered)
-	}
 	var parts []Part
-	q := tx.NewSelect().Model(&parts).Where("pt.environment_id = ?", who.EnvironmentID).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).Where("pt.state IN (?)", bun.List(behind)).
-		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
-			q = q.Where("pt.sent_at <= ?", r.until)
-			if len(r.ids) > 0 {
-				q = q.WhereOr("pt.external_id IN (?)", bun.List(r.ids))
-			}
-			return q
-		})
-	if err := q.OrderExpr("pt.message_id, pt.n").Scan(ctx); err != nil {
+	err := tx.NewSelect().Model(&parts).Where("pt.environment_id = ?", who.EnvironmentID).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).
+		Apply(r.about).OrderExpr("pt.message_id, pt.n").Scan(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("read what a receipt is about: %w", err)
 	}
 	return parts, nil
@@ -192,8 +222,8 @@ func (s *Store) keepUnknown(ctx context.Context, tx bun.Tx, who *Identity, chats
 	if len(left) == 0 {
 		return true, false, nil
 	}
-	under, err := tx.NewSelect().Model((*Part)(nil)).Where("pt.environment_id = ?", who.EnvironmentID).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).Where("pt.attempts > 0").
-		Where("pt.state IN (?)", bun.List(unproven)).Exists(ctx)
+	under, err := tx.NewSelect().Model((*Part)(nil)).Where("pt.environment_id = ?", who.EnvironmentID).Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).
+		Apply(underWay).Exists(ctx)
 	if err != nil || !under {
 		return len(ours) > 0, false, err
 	}

@@ -104,6 +104,29 @@ func (k *talk) inbound(e channels.Event) store.Inbound {
 	return store.Inbound{EnvironmentID: k.Env, ChannelID: k.channel, AccountID: k.channel.String(), Event: e}
 }
 
+// Deliveries may lag behind by minutes, in which a customer was served several times.
+func TestAReceiptReachesWhatWasSentSeveralChatsAgo_S0_21(t *testing.T) {
+	eachTalk(t, func(t *testing.T, k *talk) {
+		byMoment, byID := k.sent("m1", k.now), k.sent("m2", k.now.Add(time.Minute))
+		underWay, send := k.begin(0)
+		for range 5 {
+			_, err := k.CloseChat(k.ctx, k.Env, k.chat, k.agent, "")
+			require.NoError(t, err)
+			k.Pass(time.Minute)
+			k.chat = k.Writes(k.channel, "ann")
+			_, err = k.Accept(k.ctx, k.Env, k.chat, k.agent)
+			require.NoError(t, err)
+		}
+		_, settled := k.receipt(true, k.now)
+		require.Len(t, settled, 1)
+		require.Equal(t, chat.MessageRead, k.state(byMoment))
+		k.receipt(false, time.Time{}, "m2", "m3")
+		require.Equal(t, chat.MessageDelivered, k.state(byID))
+		k.answer(send, "m3", k.now.Add(2*time.Minute))
+		require.Equal(t, chat.MessageDelivered, k.state(underWay), "what was on its way then")
+	})
+}
+
 func TestReceiptsBringAMessageForwardOnly_S0_21(t *testing.T) {
 	eachTalk(t, func(t *testing.T, k *talk) {
 		m := k.sent("m1", time.Time{})

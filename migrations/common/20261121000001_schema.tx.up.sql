@@ -444,7 +444,7 @@ CREATE TABLE parts (
   error          text NOT NULL DEFAULT '',
   UNIQUE (message_id, n)
 );
-CREATE INDEX parts_external ON parts (chat_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX parts_chat ON parts (chat_id, external_id);
 
 -- Receipts of messages whose ids are not known yet: the messenger's answer to the send is on its way.
 CREATE TABLE early_receipts (
