@@ -311,6 +311,6 @@ var beyond = map[string]string{
 // customer's id on it, or what they have led to.
 var wayIn = map[dialect.Name]string{
 	dialect.PG: `^WITH moved AS`,
-	dialect.SQLite: `^(SELECT (id, contact_id, blocked_at|owner, app|c\.closed_at IS NULL AND|coalesce\(target_id, id\))|` +
+	dialect.SQLite: `^(SELECT (id, contact_id, blocked_at|id, chat_id FROM timeline|owner, app|c\.closed_at IS NULL AND|coalesce\(target_id, id\))|` +
 		`UPDATE (chats SET last_seq = |identities SET blocked_at = NULL WHERE id|contacts SET phone = CASE))`,
 }
