@@ -353,10 +353,20 @@ func TestDeliverChannelsTakeTurns(t *testing.T) {
 			<-next
 			return nil
 		})
-		done := make(chan int)
+		done := make(chan int, 1)
 		go func() { done <- w.deliver() }()
+		arrival := func() (text string) {
+			select {
+			case text = <-arrived:
+			case n := <-done:
+				require.FailNow(w, "it never came", "Deliver ended after %d", n)
+			case <-time.After(time.Minute):
+				require.FailNow(w, "it never came", "fewer are under way than may be")
+			}
+			return text
+		}
 		place := 0
-		for ; <-arrived != "alone"; place++ {
+		for ; arrival() != "alone"; place++ {
 			if place >= 4*busy-1 { // as many as one Deliver works at once are under way: one ends, so that one more comes
 				next <- struct{}{}
 			}

@@ -111,8 +111,7 @@ func (h *slowHints) Publish(e jobs.Event) {
 	h.toldHints.Publish(e)
 }
 
-// What is stored waits no longer, though not everybody has been told yet: neither does it keep the next transaction from
-// beginning nor does it count for its environment's share, which callers who come again at once would fill otherwise.
+// What is stored waits no longer, though not everybody has been told yet: what comes now need not wait for that.
 func TestWhatIsStoredNoLongerWaits_M_4(t *testing.T) {
 	tk := newTaking(t, storetest.SQLite(t)) // one transaction at once
 	hints := &slowHints{told: make(chan string), may: make(chan struct{})}
