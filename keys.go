@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"text/tabwriter"
@@ -43,8 +42,9 @@ type validity struct {
 
 // Validate refuses what would otherwise be taken for a key without end.
 func (v validity) Validate() error {
-	if v.Days < 0 {
-		return errors.New("--days must be 0, for a key without end, or more; to end a key at once: waggle keys revoke")
+	const century = 36525
+	if v.Days < 0 || v.Days > century {
+		return fmt.Errorf("--days must be 0, for a key without end, or up to %d; to end a key at once: waggle keys revoke", century)
 	}
 	return nil
 }

@@ -32,9 +32,12 @@ func TestReadiness(t *testing.T) {
 		}
 	})
 	later := func() { h.Server.readiness.until = time.Now() }
+	fresh := func() { h.Server.readiness.until = time.Now().Add(time.Hour) }
 	var health gen.Health
 	h.raw("GET", "/readyz", "", nil).status(200).into(&health)
 	require.Equal(t, map[string]string{"database": "ok", "redis": "ok"}, health.Checks)
+	require.WithinDuration(t, time.Now().Add(readyAge), h.Server.readiness.until, readyAge)
+	fresh()
 	for range 10 {
 		h.raw("GET", "/readyz", "", nil).status(200)
 	}
@@ -54,6 +57,7 @@ func TestReadiness(t *testing.T) {
 		require.Equal(t, "5", a.Header.Get("Retry-After"))
 		a.into(&health)
 		require.Equal(t, gen.HealthStatusUnavailable, health.Status)
+		fresh()
 	}
 	require.Equal(t, 3, asked)
 	h.raw("GET", "/healthz", "", nil).status(200)

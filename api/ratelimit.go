@@ -119,12 +119,15 @@ func (l *limits[K]) take(k K) time.Duration {
 	return wait
 }
 
-// charge counts a try that failed, even beyond the limit: of many that are made at once before the first fails, each is worked off.
+// charge counts a try that failed, even beyond the limit: of many that are made at once before the first fails, each is worked
+// off, as far as the burst goes again. Nobody is kept out for longer than that, who may be many behind one address.
 func (l *limits[K]) charge(k K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	l.of(k, now).ReserveN(now, 1)
+	if limiter := l.of(k, now); limiter.TokensAt(now) > -float64(l.burst) {
+		limiter.ReserveN(now, 1)
+	}
 }
 
 // exhausted returns how long to wait before anything more is tried, 0 if it may be. Only charge costs anything: however many

@@ -199,6 +199,10 @@ func TestALimitIsLookedAtForNothing(t *testing.T) {
 	now = now.Add(45 * time.Second)
 	require.Equal(t, 15*time.Second, l.exhausted("a").Round(time.Second))
 	require.Zero(t, l.exhausted("b"))
+	for range 1000 {
+		l.charge("a")
+	}
+	require.LessOrEqual(t, l.exhausted("a"), 3*time.Minute, "what is worked off ends: many may be behind one address")
 }
 
 func sourceAt(ip string) netip.Prefix {

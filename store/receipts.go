@@ -16,8 +16,10 @@ import (
 
 const (
 	chatsLookedAt   = 3         // of a customer, the latest: notes are about what was sent a moment ago
-	chatsToReceipt  = 50        // of a customer, the latest: receipts that come late, of what was sent before several chats
+	chatsToReceipt  = 20        // of a customer, the latest: receipts may come late, of what was sent several chats ago
 	earlyReceiptAge = time.Hour // after which nobody will ask for a receipt of an unknown message
+
+	receiptAge = 7 * 24 * time.Hour // of what was sent in chats that are not the latest; a receipt of what is older tells too little
 )
 
 // NoteReceipt brings what was sent to a customer as far as the messenger says it has come. Settled lists the messages whose
@@ -30,7 +32,7 @@ func (s *Store) NoteReceipt(ctx context.Context, in Inbound) (out ReceiveOutcome
 	note := receiptOf(in)
 	out, err = s.noted(ctx, in, func(ctx context.Context, tx bun.Tx, who *Identity) (ReceiveOutcome, error) {
 		settled = nil
-		chats, err := s.latestChats(ctx, tx, who, note.concerned(tx, who))
+		chats, err := s.latestChats(ctx, tx, who, note.concerned(tx, who, s.d.now()))
 		if err != nil || len(chats) == 0 {
 			return Ignored, err
 		}
@@ -108,9 +110,10 @@ func latestOf(tx bun.Tx, identity uuid.UUID, contact any, n int) *bun.SelectQuer
 }
 
 // concerned finds the chats with parts that the receipt is about, and with those on their way, which may turn out to be some.
-func (r receipt) concerned(tx bun.Tx, who *Identity) *bun.SelectQuery {
+func (r receipt) concerned(tx bun.Tx, who *Identity, now bun.Safe) *bun.SelectQuery {
 	return tx.NewSelect().Model((*Part)(nil)).Column("pt.chat_id").Where("pt.environment_id = ?", who.EnvironmentID).
 		Where("pt.chat_id IN (SELECT id FROM (?) AS l)", who.latest(tx, chatsToReceipt)).
+		Where("pt.attempted_at > ? - ?", now, receiptAge.Microseconds()).
 		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 			return q.WhereGroup(" OR ", r.about).WhereGroup(" OR ", underWay)
 		})
@@ -213,7 +216,7 @@ func (s *Store) keepUnknown(ctx context.Context, tx bun.Tx, who *Identity, chats
 	}
 	var ours []string
 	err = tx.NewSelect().Model((*Part)(nil)).Column("external_id").Where("pt.environment_id = ?", who.EnvironmentID).
-		Where("pt.chat_id IN (?)", bun.List(idsOf(chats))).
+		Where("pt.chat_id IN (SELECT id FROM (?) AS l)", who.latest(tx, chatsToReceipt)).
 		Where("pt.external_id IN (?)", bun.List(r.ids)).Scan(ctx, &ours)
 	if err != nil {
 		return false, false, fmt.Errorf("look for the messages of a receipt: %w", err)

@@ -122,6 +122,8 @@ func TestAReceiptReachesWhatWasSentSeveralChatsAgo_S0_21(t *testing.T) {
 		require.Equal(t, chat.MessageRead, k.state(byMoment))
 		k.receipt(false, time.Time{}, "m2", "m3")
 		require.Equal(t, chat.MessageDelivered, k.state(byID))
+		out, _ := k.receipt(false, time.Time{}, "m2")
+		require.Equal(t, store.Repeat, out)
 		k.answer(send, "m3", k.now.Add(2*time.Minute))
 		require.Equal(t, chat.MessageDelivered, k.state(underWay), "what was on its way then")
 	})

@@ -23,6 +23,21 @@ func TestReceiveTellsAsStoredWhatIsCommitted_S2_5(t *testing.T) {
 	})
 }
 
+// What was found out of an event in a transaction that is refused is found out anew in the next one.
+func TestReceiveTakesFilesAfterTheirEditAgain_M_4(t *testing.T) {
+	eachReceiving(t, func(t *testing.T, r *receiving) {
+		chatID := r.take(r.edit("7", 1, 1, "final"), r.event("8", 1, "good day"))[0].ChatID
+		r.refuseAtCommit("m:8:2")
+		picture := r.piece("7", 1, "", "first")
+		picture.Event.Album = ""
+		out := r.take(picture, r.event("8", 2, "refused"))
+		require.Equal(t, []store.ReceiveOutcome{store.Stored, store.Parking}, []store.ReceiveOutcome{out[0].Outcome, out[1].Outcome})
+		m, files := r.shown(chatID)
+		require.Equal(t, "final", m.Now().Text)
+		require.Equal(t, []string{"file-1"}, files)
+	})
+}
+
 // refuseAtCommit makes every transaction fail at its end that writes the event with this key: the entry promises a row that never
 // comes, and promises are looked at then.
 func (r *receiving) refuseAtCommit(key string) {

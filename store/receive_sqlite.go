@@ -61,7 +61,8 @@ func (r *sqliteReceiver) receive(ctx context.Context, _ *Store, items []receiveI
 	}
 	out := make([]Received, len(items))
 	for i := range items {
-		if out[i], err = t.take(&items[i]); err != nil {
+		item := items[i] // what becomes of it here is forgotten if it is taken again, alone
+		if out[i], err = t.take(&item); err != nil {
 			return nil, err
 		}
 	}

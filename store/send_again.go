@@ -54,7 +54,10 @@ func (s *Store) sendAgain(ctx context.Context, tx bun.Tx, environment, chatID, m
 	}
 	q := tx.NewUpdate().Model((*Chat)(nil)).Set("out_version = out_version + 1").Set("out_due_at = ?", s.d.now()).
 		Where("c.environment_id = ?", environment).Where("c.id = ?", chatID)
-	if _, err := a.onChat(s.pushes(q)).Exec(ctx); err != nil {
+	if a.answers { // the CRM hears that the client does not wait any more
+		q = s.pushes(q)
+	}
+	if _, err := a.onChat(q).Exec(ctx); err != nil {
 		return fmt.Errorf("redrive message %s: %w", message, err)
 	}
 	if !a.answers {

@@ -16,7 +16,7 @@ const (
 )
 
 // turns does one kind of work per environment, one turn of each at a time: an environment whose CRM hangs keeps one goroutine
-// waiting and nobody else. One with much to do goes to the back of the line after each turn.
+// waiting and nobody else. One with much to do lets the others have theirs after each turn.
 type turns struct {
 	name     string // for what fails
 	due      func(context.Context) ([]uuid.UUID, error)

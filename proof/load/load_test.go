@@ -89,18 +89,18 @@ func TestWhyThereWasNoAnswer(t *testing.T) {
 	}))
 	defer s.Close()
 	defer close(ended)
-	ask := func(address, path string) string {
+	ask := func(address, path string, patience time.Duration) string {
 		target, err := url.Parse(address + path)
 		require.NoError(t, err)
 		c := newConnection(Options{}, target)
 		defer c.hangUp()
-		return reason(c.ask(append(c.head, "Content-Length: 0\r\n\r\n"...), time.Now().Add(50*time.Millisecond)))
+		return reason(c.ask(append(c.head, "Content-Length: 0\r\n\r\n"...), time.Now().Add(patience)))
 	}
-	require.Equal(t, "no answer in time", ask(s.URL, "/none"))
-	require.Equal(t, "no answer in time", ask(s.URL, "/half"))
+	require.Equal(t, "no answer in time", ask(s.URL, "/none", 50*time.Millisecond))
+	require.Equal(t, "no answer in time", ask(s.URL, "/half", 50*time.Millisecond))
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	require.Equal(t, "dial: connect: connection refused", ask(gone.URL, "/"), "and no port, which each connection has of its own")
+	require.Equal(t, "dial: connect: connection refused", ask(gone.URL, "/", time.Minute), "and no port, which each connection has of its own")
 }
 
 func TestRunStaysAtHome(t *testing.T) {
